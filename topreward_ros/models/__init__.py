@@ -1,0 +1,1 @@
+"""Video-language models: loading, preprocessing, sessions and exact streaming updates."""

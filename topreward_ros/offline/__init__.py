@@ -1,0 +1,1 @@
+"""Recorded episodes: labels, calibration and reports."""
