@@ -1,0 +1,130 @@
+"""When an episode counts as done: a score that is held above a threshold long enough.
+
+The score is the mean of the last k log-probs (the paper's success score, k = 3). One sample above
+a threshold stops robots wrongly, so the score has to stay there for a while, and not too early. All
+of time is the camera's, since the episode's start.
+
+A log-prob that is NaN (or plus infinity, which no log-probability is) is unknown and makes the
+score NaN as long as it is in the window; minus infinity makes it minus infinity. Neither is above
+any threshold, so both start the hold anew. A success that latched before stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+TIME_TOLERANCE = 1e-3
+"""Seconds by which a hold may fall short: stamps of 2 Hz cameras do not add up to exact seconds."""
+
+
+class SuccessError(ValueError):
+    """Settings or a time order with which success cannot be judged."""
+
+
+@dataclass(frozen=True)
+class SuccessSettings:
+    """What it takes to count as success.
+
+    Attributes:
+        threshold: nat; the score must lie above it. None: no threshold, never a success.
+        window: log-probs in the score's mean; without a full window there is no score.
+        hold: s during which every score must lie above the threshold.
+        min_duration: s from the episode's start before which success is never claimed.
+    """
+
+    threshold: float | None = None
+    window: int = 3
+    hold: float = 1.0
+    min_duration: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuses settings that could never, or always, be met."""
+        if self.threshold is not None and not (-math.inf < self.threshold <= 0.0):
+            raise SuccessError(
+                f"The success threshold is {self.threshold} nat; expected a finite number of at "
+                "most 0 (log-probabilities are negative), or none."
+            )
+        if self.window < 1:
+            raise SuccessError(f"The success window is {self.window}; expected at least 1 reading.")
+        for name, value in (("hold", self.hold), ("minimum duration", self.min_duration)):
+            if not (math.isfinite(value) and value >= 0.0):
+                raise SuccessError(f"The success {name} is {value} s; expected 0 or more.")
+
+
+@dataclass(frozen=True)
+class SuccessState:
+    """What the detector knows after a reading.
+
+    Attributes:
+        score: nat, mean of the last `window` log-probs; NaN before the window is full.
+        success: latched: it stays true once it is.
+        since: s, episode time of the reading at which success latched; None before.
+    """
+
+    score: float
+    success: bool
+    since: float | None
+
+
+class SuccessDetector:
+    """Judges one baseline of an episode reading by reading; make a new one for the next."""
+
+    def __init__(self, settings: SuccessSettings) -> None:
+        """Starts an episode under these settings."""
+        self.settings = settings
+        self._recent: deque[float] = deque(maxlen=settings.window)
+        self._last_time = -math.inf
+        self._above_since: float | None = None
+        self._since: float | None = None
+
+    def update(self, log_prob: float, episode_time: float) -> SuccessState:
+        """Takes the next reading in.
+
+        Args:
+            log_prob: nat.
+            episode_time: s since the episode's start, by the camera; it must advance.
+
+        Raises:
+            SuccessError: the time is not a number or does not advance.
+        """
+        if not (math.isfinite(episode_time) and episode_time > self._last_time):
+            raise SuccessError(
+                f"A reading at {episode_time} s follows one at {self._last_time} s; readings must "
+                "be given in time order."
+            )
+        self._last_time = episode_time
+        self._recent.append(math.nan if log_prob == math.inf else log_prob)
+        score = self._score()
+        threshold = self.settings.threshold
+        if threshold is None or not score > threshold:
+            self._above_since = None
+        elif self._above_since is None:
+            self._above_since = episode_time
+        if self._since is None and self._held(episode_time):
+            self._since = episode_time
+        return SuccessState(score, self._since is not None, self._since)
+
+    def _score(self) -> float:
+        if len(self._recent) < self.settings.window:
+            return math.nan
+        return math.fsum(self._recent) / len(self._recent)
+
+    def _held(self, now: float) -> bool:
+        if self._above_since is None:
+            return False
+        held = now - self._above_since + TIME_TOLERANCE >= self.settings.hold
+        return held and now + TIME_TOLERANCE >= self.settings.min_duration
+
+
+def success_scores(log_probs: Sequence[float], window: int = 3) -> list[float]:
+    """The score at each reading of a whole episode; NaN before the window is full.
+
+    Args:
+        log_probs: (N,) nats in time order.
+        window: log-probs in the mean.
+    """
+    detector = SuccessDetector(SuccessSettings(window=window))
+    return [detector.update(float(value), time).score for time, value in enumerate(log_probs)]
