@@ -1,0 +1,134 @@
+"""Rules of the success detector."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from topreward_ros.method.success import (
+    SuccessDetector,
+    SuccessError,
+    SuccessSettings,
+    success_scores,
+)
+
+value = st.one_of(st.floats(-20.0, 0.0), st.sampled_from([math.nan, math.inf, -math.inf]))
+
+
+def run(settings, log_probs, period=0.5, start=0.0):
+    detector = SuccessDetector(settings)
+    return [detector.update(log_prob, start + period * k) for k, log_prob in enumerate(log_probs)]
+
+
+def latch_time(settings, log_probs, period=0.5, start=0.0):
+    return run(settings, log_probs, period, start)[-1].since
+
+
+def test_the_score_is_the_mean_of_the_last_log_probs():
+    scores = success_scores([-3.0, -6.0, -9.0, 0.0], window=3)
+    assert all(math.isnan(score) for score in scores[:2])
+    assert scores[2:] == [-6.0, -5.0]
+
+
+def test_success_needs_the_full_window_the_hold_and_the_minimum_duration():
+    above = [-0.1] * 12
+    # The window of 3 is full at 1.0 s, held for 1 s at 2.0 s.
+    assert latch_time(SuccessSettings(-1.0, 3, hold=1.0, min_duration=0.0), above) == 2.0
+    assert latch_time(SuccessSettings(-1.0, 3, hold=1.0, min_duration=4.0), above) == 4.0
+    assert latch_time(SuccessSettings(-1.0, 3, hold=0.0, min_duration=0.0), above) == 1.0
+    assert latch_time(SuccessSettings(-1.0, 1, hold=0.0, min_duration=0.0), above) == 0.0
+
+
+def test_a_score_that_only_touches_the_threshold_is_not_above_it():
+    assert latch_time(SuccessSettings(-1.0, 1, 0.0, 0.0), [-1.0] * 9) is None
+
+
+def test_a_dip_starts_the_hold_anew():
+    settings = SuccessSettings(-1.0, window=1, hold=1.0, min_duration=0.0)
+    assert latch_time(settings, [0.0, 0.0, -5.0, 0.0, 0.0, 0.0]) == 2.5
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_an_unknown_or_infinite_log_prob_is_no_success_and_starts_the_hold_anew(bad):
+    settings = SuccessSettings(-1.0, window=1, hold=1.0, min_duration=0.0)
+    assert latch_time(settings, [0.0, 0.0, bad, 0.0, 0.0, 0.0]) == 2.5
+    assert latch_time(settings, [bad] * 20) is None
+    windowed = SuccessSettings(-1.0, window=3, hold=0.0, min_duration=0.0)
+    assert latch_time(windowed, [0.0, 0.0, bad, 0.0, 0.0]) is None
+    assert latch_time(windowed, [0.0, 0.0, bad, 0.0, 0.0, 0.0]) == 2.5
+
+
+def test_success_stays_once_it_is_there():
+    settings = SuccessSettings(-1.0, window=1, hold=0.0, min_duration=0.0)
+    states = run(settings, [-5.0, -0.1, -9.0, math.nan, -9.0])
+    assert [state.success for state in states] == [False, True, True, True, True]
+    assert {state.since for state in states[1:]} == {0.5}
+
+
+@given(st.lists(value))
+def test_without_a_threshold_there_is_a_score_but_never_a_success(log_probs):
+    states = run(SuccessSettings(None, window=1, hold=0.0, min_duration=0.0), log_probs)
+    assert not any(state.success for state in states)
+    for state, log_prob in zip(states, log_probs, strict=True):
+        assert state.score == log_prob or math.isnan(state.score)
+
+
+@given(st.floats(-20.0, -0.1), st.integers(1, 40))
+def test_a_constant_curve_below_the_threshold_is_never_a_success(level, count):
+    assert not run(SuccessSettings(-0.05), [level] * count)[-1].success
+
+
+@given(value, st.sampled_from([2, 3, 5]))
+def test_a_single_frame_is_never_a_success_by_itself(log_prob, window):
+    settings = SuccessSettings(-10.0, window=window, hold=0.0, min_duration=0.0)
+    assert not run(settings, [log_prob])[-1].success
+
+
+@given(st.lists(value, min_size=1, max_size=40), st.floats(-15.0, -1.0), st.floats(0.0, 3.0))
+def test_a_higher_threshold_never_latches_earlier(log_probs, threshold, raised):
+    low = latch_time(SuccessSettings(threshold), log_probs)
+    high = latch_time(SuccessSettings(min(threshold + raised, 0.0)), log_probs)
+    assert high is None or (low is not None and low <= high)
+
+
+@given(st.lists(value, min_size=1, max_size=40), st.floats(1e-3, 1e9))
+def test_only_differences_of_camera_time_count_for_the_hold(log_probs, start):
+    settings = SuccessSettings(-10.0, min_duration=0.0)
+    now = latch_time(settings, log_probs)
+    later = latch_time(settings, log_probs, start=start)
+    assert (now is None) == (later is None)
+    if now is not None:
+        assert later - start == pytest.approx(now, abs=1e-3)
+
+
+def test_stamps_that_miss_full_seconds_by_rounding_cost_no_extra_reading():
+    settings = SuccessSettings(-1.0, window=1, hold=1.0, min_duration=0.0)
+    detector = SuccessDetector(settings)
+    stamps = [0.0, 0.5, 0.9999998]
+    assert [detector.update(0.0, stamp).success for stamp in stamps] == [False, False, True]
+
+
+@pytest.mark.parametrize("stamp", [1.0, 0.5, math.nan, math.inf])
+def test_time_that_does_not_advance_is_refused(stamp):
+    detector = SuccessDetector(SuccessSettings())
+    detector.update(-1.0, 1.0)
+    with pytest.raises(SuccessError, match="time order"):
+        detector.update(-1.0, stamp)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"threshold": math.nan}, "threshold"),
+        ({"threshold": 0.5}, "threshold"),
+        ({"threshold": -math.inf}, "threshold"),
+        ({"window": 0}, "window"),
+        ({"hold": -1.0}, "hold"),
+        ({"hold": math.nan}, "hold"),
+        ({"min_duration": math.inf}, "minimum duration"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_by_name(settings, named):
+    with pytest.raises(SuccessError, match=named):
+        SuccessSettings(**settings)
