@@ -74,6 +74,9 @@ def test_prefixes_are_the_authors_fifteen_uniformly_spaced_ones():
     lengths = prefix_lengths(29)
     np.testing.assert_array_equal(lengths, np.arange(1, 30, 2))
     assert len(lengths) == 15
+    # 1 + 19 / 14 k, rounded to the nearest frame.
+    rounded = [1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 15, 16, 17, 19, 20]
+    np.testing.assert_array_equal(prefix_lengths(20), rounded)
 
 
 @given(st.integers(1, 2000), st.integers(1, 60))

@@ -10,6 +10,7 @@ from topreward_ros.method.success import (
     SuccessDetector,
     SuccessError,
     SuccessSettings,
+    latch_level,
     success_scores,
 )
 
@@ -132,3 +133,41 @@ def test_time_that_does_not_advance_is_refused(stamp):
 def test_settings_that_make_no_sense_are_refused_by_name(settings, named):
     with pytest.raises(SuccessError, match=named):
         SuccessSettings(**settings)
+
+
+def test_the_latch_level_is_the_best_of_the_lowest_scores_within_a_hold():
+    settings = SuccessSettings(None, window=1, hold=1.0, min_duration=2.0)
+    times = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    # The peak of -1 up to 1.0 s is too early; then [-9 -9 -4], [-9 -4 -3], [-4 -3 -5].
+    assert latch_level([-1.0, -1.0, -1.0, -9.0, -4.0, -3.0, -5.0], times, settings) == -5.0
+    assert latch_level([-1.0, -1.0, -1.0], times[:3], settings) == -math.inf
+    assert latch_level([], [], settings) == -math.inf
+
+
+@given(
+    st.lists(st.tuples(value, st.floats(0.01, 3.0)), max_size=30),
+    st.floats(-20.0, 0.0),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 0.5, 1.0, 2.5]),
+    st.sampled_from([0.0, 2.0, 6.0]),
+)
+def test_success_latches_exactly_below_the_latch_level(readings, threshold, window, hold, duration):
+    settings = SuccessSettings(threshold, window, hold, duration)
+    log_probs = [log_prob for log_prob, _ in readings]
+    times = [sum(gap for _, gap in readings[: k + 1]) for k in range(len(readings))]
+    detector = SuccessDetector(settings)
+    states = [detector.update(*reading) for reading in zip(log_probs, times, strict=True)]
+    level = latch_level(log_probs, times, settings)
+    assert (level > threshold) == (states[-1].success if states else False)
+    if math.isfinite(level):
+        at_level = SuccessDetector(SuccessSettings(min(level, 0.0), window, hold, duration))
+        below = SuccessDetector(SuccessSettings(min(level - 1e-6, 0.0), window, hold, duration))
+        for reading in zip(log_probs, times, strict=True):
+            last, last_below = at_level.update(*reading), below.update(*reading)
+        assert not last.success
+        assert last_below.success
+
+
+def test_a_level_wants_one_time_per_log_prob():
+    with pytest.raises(SuccessError, match="2 log-probs do not go with 1 times"):
+        latch_level([-1.0, -2.0], [0.0], SuccessSettings())

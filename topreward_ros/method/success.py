@@ -115,8 +115,8 @@ class SuccessDetector:
     def _held(self, now: float) -> bool:
         if self._above_since is None:
             return False
-        held = now - self._above_since + TIME_TOLERANCE >= self.settings.hold
-        return held and now + TIME_TOLERANCE >= self.settings.min_duration
+        held = _long_enough(now - self._above_since, self.settings.hold)
+        return held and _long_enough(now, self.settings.min_duration)
 
 
 def success_scores(log_probs: Sequence[float], window: int = 3) -> list[float]:
@@ -128,3 +128,46 @@ def success_scores(log_probs: Sequence[float], window: int = 3) -> list[float]:
     """
     detector = SuccessDetector(SuccessSettings(window=window))
     return [detector.update(float(value), time).score for time, value in enumerate(log_probs)]
+
+
+def latch_level(
+    log_probs: Sequence[float], episode_times: Sequence[float], settings: SuccessSettings
+) -> float:
+    """The level that decides an episode: success would latch under exactly the thresholds below it.
+
+    That is the maximum over the readings from `min_duration` on of the lowest score within the hold
+    that ends there, so it counts what the live detector counts, over the whole attempt.
+
+    Args:
+        log_probs: (N,) nats in time order.
+        episode_times: (N,) s since the episode's start, increasing.
+        settings: window, hold and minimum duration; the threshold is not used.
+
+    Returns:
+        nat; minus infinity where no threshold would latch.
+
+    Raises:
+        SuccessError: the lengths differ, or the times do not advance.
+    """
+    if len(log_probs) != len(episode_times):
+        raise SuccessError(
+            f"{len(log_probs)} log-probs do not go with {len(episode_times)} times; expected one "
+            "time per log-prob."
+        )
+    detector = SuccessDetector(settings)
+    scores: list[float] = []
+    level = -math.inf
+    first = 0
+    for index, (log_prob, now) in enumerate(zip(log_probs, episode_times, strict=True)):
+        score = detector.update(float(log_prob), float(now)).score
+        scores.append(-math.inf if math.isnan(score) else score)
+        while first < index and _long_enough(now - episode_times[first + 1], settings.hold):
+            first += 1
+        held = _long_enough(now - episode_times[first], settings.hold)
+        if held and _long_enough(now, settings.min_duration):
+            level = max(level, min(scores[first:]))
+    return level
+
+
+def _long_enough(seconds: float, least: float) -> bool:
+    return seconds + TIME_TOLERANCE >= least
