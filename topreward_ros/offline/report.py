@@ -1,0 +1,191 @@
+"""What is left of one episode for people: a summary, a plot, and the camera's video with the curve.
+
+Takes what was published and what the cameras saw; it computes no reward of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+JPEG_QUALITY = 95
+
+
+class ReportError(ValueError):
+    """An episode of which nothing can be reported; the message says why."""
+
+
+@dataclass(frozen=True)
+class LoggedReading:
+    """One reading as it was published (topreward_msgs/RewardStamped has the same fields).
+
+    Attributes:
+        stamp: s, of the newest scored frame, by the camera.
+        episode_time: s, from the episode's first frame to the newest.
+        frames: frames that the model has seen.
+        log_prob: nat.
+        progress: 0..1.
+        reward: per reading, without unit.
+        success_score: nat; NaN before there are enough readings.
+        success_threshold: nat; NaN where none is set.
+        success: whether success has latched.
+        latency: s, from the frame's arrival to its reading; NaN where nothing was live.
+        model_time: s, of it in the model.
+        pending_frames: selected frames that waited for scoring.
+        progress_source: `calibrated` or `running`.
+        reward_form: `difference` or `exp_clip`.
+    """
+
+    stamp: float
+    episode_time: float
+    frames: int
+    log_prob: float
+    progress: float
+    reward: float
+    success_score: float = math.nan
+    success_threshold: float = math.nan
+    success: bool = False
+    latency: float = math.nan
+    model_time: float = math.nan
+    pending_frames: int = 0
+    progress_source: str = "running"
+    reward_form: str = "difference"
+
+
+class FrameLog:
+    """Pictures with their stamps, kept as JPEG: an hour of raw video would not fit into memory."""
+
+    def __init__(self, max_rate: float = 15.0) -> None:
+        """Keeps at most `max_rate` pictures a second of camera time."""
+        self._period = 1.0 / max_rate
+        self._stamps: list[float] = []
+        self._encoded: list[NDArray[np.uint8]] = []
+        self.seen = 0
+        """Pictures that were offered, kept or not."""
+
+    def __len__(self) -> int:
+        """Returns how many pictures were kept."""
+        return len(self._stamps)
+
+    @property
+    def stamps(self) -> list[float]:
+        """(N,) s, of the pictures that were kept."""
+        return list(self._stamps)
+
+    def due(self, stamp: float) -> bool:
+        """Counts a picture of this stamp, s, and says whether it is to be decoded and kept."""
+        self.seen += 1
+        # A tenth of the period is allowed for jitter: a 15 Hz camera at 15 Hz keeps every frame.
+        return not self._stamps or stamp - self._stamps[-1] >= 0.9 * self._period
+
+    def add(self, stamp: float, picture: NDArray[np.uint8]) -> None:
+        """Keeps a picture, uint8 RGB (H, W, 3), with its stamp, s."""
+        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(picture[:, :, ::-1]), quality)
+        self._stamps.append(stamp)
+        self._encoded.append(encoded)
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Returns a kept picture, uint8 RGB (H, W, 3)."""
+        picture = cv2.imdecode(self._encoded[index], cv2.IMREAD_COLOR)
+        return np.ascontiguousarray(picture[:, :, ::-1])
+
+    def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Yields (stamp in s, picture uint8 RGB (H, W, 3)) in order."""
+        for index, stamp in enumerate(self._stamps):
+            yield stamp, self.picture(index)
+
+
+@dataclass(frozen=True)
+class EpisodeReport:
+    """One episode, as it was published.
+
+    Attributes:
+        model: what was loaded.
+        instruction: the task that was asked about.
+        episode: where the frames came from, for people.
+        readings: at least one, in time order, of one episode.
+        frames: the camera's pictures; their stamps are on the readings' clock.
+        extra: more entries for the summary.
+    """
+
+    model: str
+    instruction: str
+    episode: str
+    readings: Sequence[LoggedReading]
+    frames: FrameLog
+    extra: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses an episode without anything to report."""
+        if not self.readings:
+            raise ReportError(
+                "There is not a single reading to report; the episode needs to be at least one "
+                "sampling period long."
+            )
+
+    @property
+    def start(self) -> float:
+        """S, stamp at which the episode began."""
+        return self.readings[0].stamp - self.readings[0].episode_time
+
+    @property
+    def success_time(self) -> float | None:
+        """S since the episode's start at which success latched; None where it never did."""
+        return next((each.episode_time for each in self.readings if each.success), None)
+
+    @property
+    def duration(self) -> float:
+        """S from the episode's first frame to its last, scored or not."""
+        newest = max([self.readings[-1].stamp, *self.frames.stamps[-1:]])
+        return newest - self.start
+
+    def summary(self) -> dict[str, object]:
+        """Returns the episode in numbers; times in s, log-probs in nat, latencies in ms."""
+        first, last = self.readings[0], self.readings[-1]
+        latencies = np.array([each.latency for each in self.readings]) * 1e3
+        known = latencies[np.isfinite(latencies)]
+        p50, p95 = np.percentile(known, [50, 95]) if known.size else (math.nan, math.nan)
+        values: dict[str, object] = {
+            "success": last.success,
+            "success_time_s": self.success_time,
+            "episode_duration_s": self.duration,
+            "progress_first": first.progress,
+            "progress_last": last.progress,
+            "log_prob_first": first.log_prob,
+            "log_prob_last": last.log_prob,
+            "success_threshold": last.success_threshold,
+            "readings": len(self.readings),
+            "frames": last.frames,
+            "camera_frames": self.frames.seen,
+            "latency_ms_p50": float(p50),
+            "latency_ms_p95": float(p95),
+            "model": self.model,
+            "instruction": self.instruction,
+            "episode": self.episode,
+            **self.extra,
+        }
+        return {name: _for_json(value) for name, value in values.items()}
+
+
+def write_summary(report: EpisodeReport, path: Path) -> None:
+    """Writes the summary as JSON; what is not a finite number is null there."""
+    path.write_text(json.dumps(report.summary(), indent=2, allow_nan=False) + "\n")
+
+
+def _for_json(value: object) -> object:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value
