@@ -1,0 +1,226 @@
+"""The intake turns the cameras' messages into frames of one video."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rosbags.typesys import Stores, get_typestore
+
+from topreward_ros.video.image import ImageError
+from topreward_ros.video.intake import FrameIntake, IntakeSettings
+from topreward_ros.video.mosaic import Layout, LayoutError
+from topreward_ros.video.selection import ClockJump
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+RawImage = STORE.types["sensor_msgs/msg/Image"]
+Header = STORE.types["std_msgs/msg/Header"]
+Time = STORE.types["builtin_interfaces/msg/Time"]
+
+T0 = 1_764_000_000.0
+SIZE = (24, 32)
+
+
+def message(stamp=T0, grey=100, *, frame="optical", height=48, width=64, cut=0):
+    data = np.full(height * width * 3, grey, np.uint8)
+    header = Header(stamp=Time(sec=int(stamp), nanosec=round(stamp % 1 * 1e9)), frame_id=frame)
+    return RawImage(
+        header=header, height=height, width=width, encoding="rgb8", is_bigendian=0,
+        step=width * 3, data=data[: data.size - cut],
+    )  # fmt: skip
+
+
+def intake(*cameras, **options):
+    return FrameIntake(cameras or ("front",), IntakeSettings(**options), SIZE)
+
+
+def feed(target, camera, offsets, **options):
+    frames = [target.add(camera, T0 + t, message(T0 + t, **options)) for t in offsets]
+    return [round(frame.stamp - T0, 6) for frame in frames if frame]
+
+
+# --- one camera --------------------------------------------------------------------------------
+
+
+def test_frames_have_the_asked_size_and_the_camera_s_stamp_and_frame():
+    frame = intake().add("front", T0 + 0.25, message(frame="wrist_optical", grey=77))
+    assert frame.image.shape == (*SIZE, 3) and frame.image.dtype == np.uint8
+    assert (frame.image == 77).all()
+    assert frame.stamp == T0 + 0.25 and frame.frame_id == "wrist_optical"
+
+
+def test_frames_follow_the_sample_rate():
+    assert feed(intake(sample_rate=2.0), "front", [i / 10 for i in range(21)]) == [
+        0, 0.5, 1.0, 1.5, 2.0,
+    ]  # fmt: skip
+
+
+def test_a_frame_owns_its_memory():
+    source = message(height=SIZE[0], width=SIZE[1])
+    frame = intake().add("front", T0, source)
+    source.data[:] = 0
+    assert (frame.image == 100).all()
+    frame.image[:] = 1  # torch warns of arrays that cannot be written
+
+
+def test_only_selected_messages_are_decoded():
+    target = intake()
+    target.add("front", T0, message())
+    assert target.add("front", T0 + 0.1, message(cut=5)) is None  # not due, so never looked at
+    assert target.bad == {"front": 0} and target.received == {"front": 2}
+
+
+def test_a_bad_image_is_named_and_the_next_good_one_takes_its_place():
+    target = intake()
+    feed(target, "front", [0.0])
+    with pytest.raises(ImageError, match=r"^Camera 'front': Image data has 9211 bytes"):
+        target.add("front", T0 + 0.5, message(cut=5))
+    assert target.stale == ("front",)
+    assert feed(target, "front", [0.6, 0.7, 1.0]) == [0.6, 1.0]
+    assert target.bad == {"front": 1} and target.selected == 3 and target.stale == ()
+
+
+def test_duplicates_are_left_out():
+    target = intake(sample_rate=10.0)
+    assert feed(target, "front", [0.0, 0.0, 0.5, 0.5]) == [0.0, 0.5]
+
+
+def test_time_that_goes_back_is_a_clock_jump_and_a_reset_goes_on():
+    target = intake()
+    feed(target, "front", [0.0, 5.0])
+    with pytest.raises(ClockJump, match="'front' went back"):
+        target.add("front", T0 + 4.0, message())
+    target.reset()
+    assert feed(target, "front", [0.0, 0.2, 0.5]) == [0.0, 0.5]
+    assert target.received == {"front": 6}
+
+
+# --- several cameras ---------------------------------------------------------------------------
+
+
+def test_a_frame_waits_until_every_camera_was_seen():
+    target = intake("left", "right")
+    assert target.stale == ("left", "right")
+    assert feed(target, "left", [0.0, 0.1]) == []
+    assert target.stale == ("right",)
+    assert feed(target, "right", [0.05]) == [0.1]
+    assert target.stale == ()
+
+
+def test_cameras_are_tiled_in_their_order_whoever_comes_first():
+    target = FrameIntake(("left", "right"), IntakeSettings(layout="row"), (20, 40))
+    target.add("right", T0, message(grey=200, width=20, height=20))
+    frame = target.add("left", T0, message(grey=50, width=20, height=20))
+    assert frame.image[10, 5, 0] == 50 and frame.image[10, 35, 0] == 200
+
+
+def test_the_newest_camera_gives_stamp_and_frame_id():
+    target = intake("left", "right")
+    target.add("left", T0 + 0.2, message(frame="left_optical"))
+    frame = target.add("right", T0 + 0.1, message(frame="right_optical"))
+    assert (frame.stamp, frame.frame_id) == (T0 + 0.2, "left_optical")
+
+
+def test_a_camera_beyond_the_age_limit_holds_frames_back_and_is_named():
+    target = intake("left", "right", camera_max_age=0.5)
+    feed(target, "left", [0.0])
+    assert feed(target, "right", [0.0]) == [0.0]
+    assert feed(target, "left", [0.5]) == [0.5]  # just within the limit
+    assert feed(target, "left", [0.6, 1.0, 1.5]) == []
+    assert target.stale == ("right",)
+    assert feed(target, "right", [1.4]) == [1.5]  # complete: late, but not lost
+    assert feed(target, "right", [1.9]) == []
+    assert feed(target, "left", [2.0]) == [2.0]
+
+
+def test_a_bad_image_of_one_camera_keeps_the_others():
+    target = intake("left", "right")
+    feed(target, "left", [0.0])
+    with pytest.raises(ImageError, match="'right'"):
+        target.add("right", T0, message(cut=1))
+    assert target.bad == {"left": 0, "right": 1} and target.stale == ("right",)
+    assert feed(target, "right", [0.1]) == [0.1]
+
+
+def test_cameras_of_different_sizes_share_a_frame():
+    target = FrameIntake(("a", "b"), IntakeSettings(layout=Layout.ROW), (40, 160))
+    target.add("a", T0, message(grey=50, height=40, width=80))
+    frame = target.add("b", T0, message(grey=200, height=20, width=20))
+    assert frame.image.shape == (40, 160, 3)
+    assert frame.image[20, 40, 0] == 50 and frame.image[20, 120, 0] == 200
+    assert not frame.image[20, 85].any()  # padding beside the square picture
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40)), max_size=80), st.booleans())
+def test_any_arrival_order_gives_growing_stamps_on_the_grid_with_fresh_cameras(steps, gated):
+    target = FrameIntake(
+        ("a", "b"), IntakeSettings(motion_threshold=4.0 if gated else None), (8, 8)
+    )
+    times, stamps = {"a": 0, "b": 0}, []
+    for camera, gap in steps:
+        times[camera] += gap
+        stamp = T0 + times[camera] / 20
+        frame = target.add(camera, stamp, message(height=6, width=6, grey=int(stamp) % 256))
+        if frame:
+            assert abs(times["a"] - times["b"]) / 20 <= 0.5 + 1e-6
+            stamps.append(frame.stamp)
+    assert stamps == sorted(set(stamps))
+    if stamps:
+        instants = [math.floor((stamp - stamps[0] + 1e-6) * 2) for stamp in stamps]
+        assert instants == sorted(set(instants))
+    assert target.selected == len(stamps)
+
+
+# --- motion gate -------------------------------------------------------------------------------
+
+
+def test_without_a_gate_still_frames_are_given():
+    target = intake()
+    assert feed(target, "front", [0, 0.5, 1.0]) == [0, 0.5, 1.0] and target.gated == 0
+
+
+def test_with_a_gate_still_frames_are_left_out_and_counted():
+    target = intake(motion_threshold=4.0)
+    assert feed(target, "front", [0, 0.5, 1.0]) == [0]
+    assert target.gated == 2 and target.selected == 1
+    moved = message()
+    moved.data[: moved.data.size // 4] = 200
+    assert target.add("front", T0 + 1.5, moved).stamp == T0 + 1.5
+
+
+# --- absurd settings ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"sample_rate": 0.0}, "sample rate"), ({"sample_rate": math.nan}, "sample rate"),
+     ({"camera_max_age": 0.0}, "age limit"), ({"camera_max_age": math.nan}, "age limit"),
+     ({"layout": "pile"}, "'pile' does not exist"), ({"motion_threshold": -1.0}, "threshold")],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        IntakeSettings(**options)
+
+
+@pytest.mark.parametrize("cameras", [(), ("a", "a")])
+def test_no_camera_or_one_twice_is_refused(cameras):
+    with pytest.raises(ValueError, match="at least one"):
+        FrameIntake(cameras, IntakeSettings(), SIZE)
+
+
+def test_more_cameras_than_the_layout_holds_are_refused_at_the_start():
+    with pytest.raises(LayoutError, match="not 6"):
+        FrameIntake(tuple("abcdef"), IntakeSettings(layout="main_inset"), SIZE)
+
+
+def test_an_unknown_camera_a_size_without_pixels_and_a_stamp_that_is_none_are_refused():
+    with pytest.raises(ValueError, match="unknown"):
+        intake().add("back", T0, message())
+    with pytest.raises(ValueError, match="frame size"):
+        FrameIntake(("a",), IntakeSettings(), (0, 8))
+    with pytest.raises(ValueError, match="stamp nan"):
+        intake().add("front", math.nan, message())

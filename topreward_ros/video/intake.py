@@ -1,0 +1,212 @@
+"""From the cameras' messages to the frames of one video.
+
+Live nodes and recordings use the same intake, so that they select the same frames. It keeps only
+the newest message of each camera, undecoded, and decodes what is selected.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from topreward_ros.video.image import ImageError, ImageMessage, decode, frame_id
+from topreward_ros.video.mosaic import Layout, tile
+from topreward_ros.video.motion import MotionGate
+from topreward_ros.video.resizing import resize
+from topreward_ros.video.selection import STAMP_TOLERANCE, ClockJump, FrameSelector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class IntakeSettings:
+    """How messages become frames.
+
+    Attributes:
+        sample_rate: frames per second of camera time.
+        camera_max_age: seconds; how much older than the newest camera's picture another camera's
+            may be to share a frame with it.
+        layout: how several cameras are arranged; a `Layout` or its name.
+        motion_threshold: grey levels of change below which a frame is left out; None: no gate.
+
+    Raises:
+        ValueError: an attribute is out of its range.
+    """
+
+    sample_rate: float = 2.0
+    camera_max_age: float = 0.5
+    layout: Layout = Layout.ROW
+    motion_threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks every attribute."""
+        object.__setattr__(self, "layout", Layout.named(self.layout))
+        if not self.camera_max_age > 0:
+            raise ValueError(
+                f"The camera age limit is {self.camera_max_age} s; expected a number above zero, "
+                "usually 0.5."
+            )
+        FrameSelector(self.sample_rate)
+        if self.motion_threshold is not None:
+            MotionGate(self.motion_threshold)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of the video.
+
+    Attributes:
+        image: uint8 RGB of shape (height, width, 3); it owns its memory.
+        stamp: seconds of camera time, of the newest picture in it.
+        frame_id: coordinate frame of the camera that took the newest picture.
+    """
+
+    image: NDArray[np.uint8]
+    stamp: float
+    frame_id: str
+
+
+@dataclass
+class CameraState:
+    """What is known of one camera: its newest message, if it can be used, and counts."""
+
+    stamp: float = -math.inf
+    message: ImageMessage | None = None
+    received: int = 0
+    bad: int = 0
+
+
+class FrameIntake:
+    """Selects, decodes, tiles and sizes frames by the cameras' stamps.
+
+    A frame is due at t0 + k / sample_rate. It is made as soon as every camera has a picture within
+    the age limit; until then it stays due, and `stale` names the cameras that it waits for.
+
+    Attributes:
+        selected: frames given out so far.
+        gated: frames left out because nothing moved.
+    """
+
+    def __init__(
+        self, cameras: Sequence[str], settings: IntakeSettings, frame_size: tuple[int, int]
+    ) -> None:
+        """Starts without a picture.
+
+        Args:
+            cameras: names, in the order of the layout.
+            settings: how messages become frames.
+            frame_size: (height, width) in pixels of every frame.
+
+        Raises:
+            ValueError: no camera, one named twice, too many for the layout, or no frame size.
+        """
+        if len(set(cameras)) != len(cameras) or not cameras:
+            raise ValueError(
+                f"The cameras are {list(cameras)}; expected at least one, and each of them once."
+            )
+        settings.layout.check(len(cameras))
+        if min(frame_size) < 1:
+            raise ValueError(f"The frame size is {tuple(frame_size)}; expected [height, width].")
+        self.settings = settings
+        self.frame_size = (int(frame_size[0]), int(frame_size[1]))
+        self.cameras = {camera: CameraState() for camera in cameras}
+        self.selected = 0
+        self.gated = 0
+        self._selector = FrameSelector(settings.sample_rate)
+        gated = settings.motion_threshold is not None
+        self._gate = MotionGate(settings.motion_threshold) if gated else None
+
+    @property
+    def received(self) -> dict[str, int]:
+        """Messages of each camera so far."""
+        return {camera: state.received for camera, state in self.cameras.items()}
+
+    @property
+    def bad(self) -> dict[str, int]:
+        """Messages of each camera that could not be decoded."""
+        return {camera: state.bad for camera, state in self.cameras.items()}
+
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """Cameras without a usable picture within the age limit of the newest one."""
+        oldest = self._newest - self.settings.camera_max_age - STAMP_TOLERANCE
+        return tuple(
+            camera
+            for camera, state in self.cameras.items()
+            if state.message is None or state.stamp < oldest
+        )
+
+    def reset(self) -> None:
+        """Forgets all pictures and times, for a new episode; the counts go on."""
+        for state in self.cameras.values():
+            state.stamp, state.message = -math.inf, None
+        self._selector.reset()
+        if self._gate:
+            self._gate.reset()
+
+    def add(self, camera: str, stamp: float, message: ImageMessage) -> Frame | None:
+        """Takes in one message.
+
+        Args:
+            camera: one of the names given at the start.
+            stamp: seconds of camera time (`image.stamp_seconds`). A camera's message with the
+                stamp of its last one is a duplicate, and left out.
+            message: fields as in `image.decode`.
+
+        Returns:
+            A frame if one was due and is complete, else None.
+
+        Raises:
+            ClockJump: this camera's time went back; `reset` before going on.
+            ImageError: a picture that was needed cannot be decoded. It is dropped, and the frame
+                stays due.
+            ValueError: an unknown camera, or a stamp that is no number.
+        """
+        self._keep(camera, stamp, message)
+        newest = self._newest
+        if not self._selector.is_due(newest) or self.stale:
+            return None
+        image = resize(tile(self._pictures(), self.settings.layout), self.frame_size)
+        self._selector.take(newest)
+        if self._gate and not self._gate.is_new(image):
+            self.gated += 1
+            return None
+        self.selected += 1
+        source = next(s.message for s in self.cameras.values() if s.stamp == newest)
+        return Frame(np.require(image, requirements="CWO"), newest, frame_id(source))
+
+    @property
+    def _newest(self) -> float:
+        return max(state.stamp for state in self.cameras.values())
+
+    def _keep(self, camera: str, stamp: float, message: ImageMessage) -> None:
+        state = self.cameras.get(camera)
+        if state is None:
+            raise ValueError(f"Camera {camera!r} is unknown; expected one of {list(self.cameras)}.")
+        if not math.isfinite(stamp):
+            raise ValueError(f"Camera {camera!r} has the stamp {stamp} s; expected a number.")
+        state.received += 1
+        if stamp < state.stamp:
+            raise ClockJump(
+                f"The time of camera {camera!r} went back from {state.stamp:.3f} s to "
+                f"{stamp:.3f} s; a new episode must start."
+            )
+        if stamp > state.stamp:
+            state.stamp, state.message = stamp, message
+
+    def _pictures(self) -> list[NDArray[np.uint8]]:
+        pictures = []
+        for camera, state in self.cameras.items():
+            try:
+                pictures.append(decode(state.message))
+            except ImageError as error:
+                state.bad += 1
+                state.message = None
+                raise ImageError(f"Camera {camera!r}: {error}") from error
+        return pictures
