@@ -1,0 +1,324 @@
+"""Rules of calibration: the promise holds, the file is read back, and misuse is refused."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, norm
+
+from topreward_ros.method.calibrating import (
+    CalibrationRefusedError,
+    LabelledEpisode,
+    calibrate,
+    episode_levels,
+)
+from topreward_ros.method.calibration import (
+    CalibrationError,
+    CalibrationMismatch,
+    ScoringSetup,
+)
+from topreward_ros.method.calibration_file import load_calibration, save_calibration
+from topreward_ros.method.conformal import FalseStopBound, TooFewFailuresError
+from topreward_ros.method.intervals import auc_interval, proportion_interval
+from topreward_ros.method.metrics import success_auc
+from topreward_ros.method.success import SuccessDetector, SuccessSettings
+
+TASK = "put the red cube on the green disc"
+SETUP = ScoringSetup("demo", "a1b2c3", "raw", (96, 96), 2.0)
+DETECTOR = SuccessSettings(window=2, hold=0.5, min_duration=1.0)
+BOUND = FalseStopBound(rate=0.1, confidence=0.9)
+
+
+def curves(rng, count, success, instruction=TASK, length=12):
+    """Curves that rise to about -1 on success and stay at about -6 on failure, with outliers."""
+    rise = np.linspace(0.0, 1.0, length)
+    made = []
+    for index in range(count):
+        end = rng.normal(-1.0, 0.5) if success else -6.0 + 1.5 * rng.standard_exponential()
+        log_probs = np.minimum(-8.0 + rise * (end + 8.0) + rng.normal(0, 0.2, length), 0.0)
+        name = f"{'success' if success else 'failure'}_{index}"
+        times = tuple(0.5 * k for k in range(length))
+        made.append(LabelledEpisode(name, instruction, success, tuple(log_probs), times))
+    return made
+
+
+def episodes(seed=0, failures=40, successes=30, instruction=TASK):
+    rng = np.random.default_rng(seed)
+    return [
+        *curves(rng, failures, False, instruction),
+        *curves(rng, successes, True, instruction),
+    ]
+
+
+def is_stopped(episode, settings):
+    detector = SuccessDetector(settings)
+    readings = zip(episode.log_probs, episode.episode_times, strict=True)
+    return [detector.update(*reading) for reading in readings][-1].success
+
+
+@pytest.mark.parametrize(
+    ("rate", "confidence", "needed"), [(0.05, 0.95, 59), (0.1, 0.9, 22), (0.01, 0.99, 459)]
+)
+def test_the_least_number_of_failures_is_the_published_one(rate, confidence, needed):
+    bound = FalseStopBound(rate, confidence)
+    assert bound.failures_needed == needed
+    assert bound.allowed_false_stops(needed) == 0
+    with pytest.raises(TooFewFailuresError, match=f"needs at least {needed} .* record 1 more"):
+        bound.allowed_false_stops(needed - 1)
+
+
+@given(st.floats(0.01, 0.5), st.floats(0.5, 0.99), st.integers(1, 2000))
+def test_as_many_failures_as_the_exact_binomial_tail_allows_may_lie_above(rate, confidence, count):
+    bound = FalseStopBound(rate, confidence)
+    if count < bound.failures_needed:
+        return
+    allowed = bound.allowed_false_stops(count)
+    assert binom.cdf(allowed, count, rate) <= 1 - confidence + 1e-9
+    assert binom.cdf(allowed + 1, count, rate) > 1 - confidence
+
+
+def test_the_threshold_is_the_order_statistic_and_counts_ties_as_failures():
+    bound = FalseStopBound(0.1, 0.9)
+    levels = np.arange(-38.0, 0.0)
+    assert bound.allowed_false_stops(38) == 1
+    assert bound.threshold(levels) == -2.0
+    assert bound.threshold(np.full(38, -3.0)) == -3.0
+    assert bound.threshold([-math.inf] * 37 + [-1.0]) == -math.inf
+
+
+DISTRIBUTIONS = {
+    "normal": (lambda rng, size: rng.normal(-5.0, 1.0, size), lambda t: norm.sf(t, -5.0, 1.0)),
+    "heavy tail": (
+        lambda rng, size: -6.0 + rng.standard_exponential(size) ** 2,
+        lambda t: math.exp(-math.sqrt(max(t + 6.0, 0.0))),
+    ),
+    "three values": (
+        lambda rng, size: rng.choice([-9.0, -5.0, -1.0], size, p=[0.6, 0.32, 0.08]),
+        lambda t: 0.6 * (t < -9.0) + 0.32 * (t < -5.0) + 0.08 * (t < -1.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("count", [22, 60, 150])
+def test_the_promised_false_stop_rate_is_held_as_often_as_the_confidence_says(name, count):
+    draw, false_stop_rate = DISTRIBUTIONS[name]
+    bound = FalseStopBound(rate=0.1, confidence=0.9)
+    rng = np.random.default_rng(7)
+    held = sum(
+        false_stop_rate(bound.threshold(draw(rng, count))) <= bound.rate for _ in range(1000)
+    )
+    # Three standard errors of a share of 0.9 among 1000 are 0.028.
+    assert held / 1000 >= 0.9 - 0.028
+
+
+def test_neither_the_best_looking_threshold_nor_the_plain_quantile_would_hold_the_promise():
+    rng = np.random.default_rng(7)
+    bound = FalseStopBound(rate=0.1, confidence=0.9)
+    held = {"youden": 0, "quantile": 0, "promise": 0}
+    for _ in range(300):
+        failures, successes = rng.normal(-5.0, 1.0, 60), rng.normal(-3.0, 1.0, 60)
+        candidates = np.sort(np.concatenate([failures, successes]))
+        youden = [(successes > t).mean() - (failures > t).mean() for t in candidates]
+        thresholds = {
+            "youden": candidates[int(np.argmax(youden))],
+            "quantile": np.quantile(failures, 0.9, method="higher"),
+            "promise": bound.threshold(failures),
+        }
+        for name, threshold in thresholds.items():
+            held[name] += norm.sf(threshold, -5.0, 1.0) <= bound.rate
+    assert held["promise"] >= 0.85 * 300
+    assert held["youden"] < 0.5 * 300
+    assert held["quantile"] < 0.7 * 300
+
+
+def test_a_calibrated_detector_holds_the_promise_on_new_episodes():
+    fresh = [*curves(np.random.default_rng(99), 500, False)]
+    held = 0
+    for seed in range(20):
+        threshold = calibrate(episodes(seed), SETUP, DETECTOR, BOUND).tasks[0].threshold
+        settings = replace(DETECTOR, threshold=threshold)
+        held += np.mean(episode_levels(fresh, settings) > threshold) <= BOUND.rate
+    assert held >= 16
+
+
+def test_false_stops_and_detections_are_those_of_the_live_detector():
+    made = episodes()
+    task = calibrate(made, SETUP, DETECTOR, BOUND).for_instruction(TASK)
+    settings = replace(DETECTOR, threshold=task.threshold)
+    stopped = [is_stopped(one, settings) for one in made]
+    assert task.failures == 40
+    assert task.successes == 30
+    assert task.false_stops == sum(stopped[:40]) == BOUND.allowed_false_stops(40)
+    assert task.detection_rate.value == sum(stopped[40:]) / 30
+    assert task.longest_failure == 5.5
+
+
+def test_floor_is_where_episodes_start_and_ceiling_where_successes_end():
+    made = episodes()
+    task = calibrate(made, SETUP, DETECTOR, BOUND).tasks[0]
+    assert task.floor == np.median([one.log_probs[0] for one in made])
+    ends = [np.mean(one.log_probs[-2:]) for one in made if one.success]
+    assert task.ceiling == pytest.approx(np.median(ends))
+
+
+def test_failures_that_cannot_latch_leave_the_threshold_at_the_floor():
+    short = [replace(one, log_probs=(-8.0,), episode_times=(0.0,)) for one in episodes()[:40]]
+    task = calibrate([*short, *episodes()[40:]], SETUP, DETECTOR, BOUND).tasks[0]
+    assert task.threshold == task.floor
+
+
+def test_each_instruction_has_its_own_threshold_unless_they_are_pooled():
+    made = [*episodes(0), *episodes(1, instruction="fold the towel")]
+    own = calibrate(made, SETUP, DETECTOR, BOUND)
+    assert len({task.threshold for task in own.tasks}) == 2
+    assert own.for_instruction("fold the towel").failures == 40
+    pooled = calibrate(made, SETUP, DETECTOR, BOUND, pooled=True)
+    assert pooled.for_instruction(TASK) is pooled.for_instruction("fold the towel")
+    assert pooled.tasks[0].failures == 80
+
+
+def test_too_few_failures_are_refused_with_the_number_needed():
+    with pytest.raises(CalibrationRefusedError) as refusal:
+        calibrate(episodes(failures=20), SETUP, DETECTOR, BOUND)
+    for part in (TASK, "at least 22", "there are 20", "record 2 more", "0.11 at best"):
+        assert part in str(refusal.value)
+    with pytest.raises(CalibrationRefusedError, match="there are 0"):
+        calibrate(episodes(failures=0), SETUP, DETECTOR, BOUND)
+
+
+def test_episodes_that_cannot_calibrate_are_refused_with_the_reason():
+    with pytest.raises(CalibrationRefusedError, match="no episodes"):
+        calibrate([], SETUP, DETECTOR, BOUND)
+    with pytest.raises(CalibrationRefusedError, match="has 1 labelled successes"):
+        calibrate(episodes(successes=1), SETUP, DETECTOR, BOUND)
+    blind = [replace(one, log_probs=(-5.0,) * 12) for one in episodes()]
+    with pytest.raises(CalibrationRefusedError, match="does not see the task being done"):
+        calibrate(blind, SETUP, DETECTOR, BOUND)
+    unknown = [*episodes(), replace(episodes()[0], name="bag_7", log_probs=(math.nan,) * 12)]
+    with pytest.raises(CalibrationRefusedError, match="bag_7"):
+        calibrate(unknown, SETUP, DETECTOR, BOUND)
+
+
+@pytest.mark.parametrize("share", [{"rate": 0.0}, {"rate": 1.0}, {"confidence": math.nan}])
+def test_a_promise_that_nothing_can_show_is_refused(share):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        FalseStopBound(**share)
+
+
+def test_a_share_has_the_exact_interval():
+    # Clopper-Pearson by hand: all of n hit, lower limit (alpha / 2)^(1 / n).
+    interval = proportion_interval(20, 20, 0.95)
+    assert (interval.value, interval.high) == (1.0, 1.0)
+    assert interval.low == pytest.approx(0.025 ** (1 / 20))
+
+
+def test_the_interval_of_an_auc_covers_it_and_stays_honest_when_classes_are_separated():
+    rng = np.random.default_rng(3)
+    labels = np.repeat([True, False], [40, 60])
+    for auc in (0.65, 0.9):
+        shift, covered = norm.ppf(auc) * math.sqrt(2.0), 0
+        for _ in range(120):
+            found = success_auc(rng.normal(size=100) + shift * labels, labels)
+            interval = auc_interval(found, 40, 60, 0.95)
+            covered += interval.low <= auc <= interval.high
+        assert covered >= 0.89 * 120
+    perfect = auc_interval(1.0, 40, 60, 0.95)
+    assert perfect.high == 1.0
+    assert 0.9 < perfect.low < 0.99
+
+
+def test_a_saved_calibration_is_read_back_as_it_was(tmp_path):
+    calibration = calibrate(episodes(instruction="Würfel → Scheibe"), SETUP, DETECTOR, BOUND)
+    save_calibration(calibration, tmp_path / "a.yaml")
+    assert load_calibration(tmp_path / "a.yaml") == calibration
+    save_calibration(load_calibration(tmp_path / "a.yaml"), tmp_path / "b.yaml")
+    assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
+    gated = replace(calibration, setup=replace(SETUP, motion_threshold=4.0))
+    save_calibration(gated, tmp_path / "c.yaml")
+    assert load_calibration(tmp_path / "c.yaml") == gated
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "sentence"),
+    [
+        (["format"], "other", "not a calibration"),
+        (["version"], 2, "version 2"),
+        (["setup", "frame_size"], [96], "setup.frame_size is .96.; expected .height, width."),
+        (["setup", "fingerprint"], None, "setup.fingerprint"),
+        (["setup", "camera"], "wrist", "setup.camera is unknown"),
+        (["detector", "hold"], -1.0, "hold"),
+        (["detector", "window"], "three", "detector.window is 'three'; expected a count"),
+        (["tasks"], [], "no tasks"),
+        (["tasks", 0, "threshold"], math.nan, "tasks.0..threshold"),
+        (["tasks", 0, "threshold"], 3.0, "threshold"),
+        (["tasks", 0, "ceiling"], -99.0, "floor"),
+        (["tasks", 0, "confidence"], 1.5, "confidence"),
+        (["tasks", 0, "auc"], 0.9, "tasks.0..auc"),
+        (["tasks", 0, "instructions"], TASK, "list of texts"),
+        (["tasks", 0, "instructions"], [], "no instruction"),
+        (["tasks", 0, "failures"], -4, "tasks.0..failures"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_field(tmp_path, where, value, sentence):
+    path = tmp_path / "calibration.yaml"
+    save_calibration(calibrate(episodes(), SETUP, DETECTOR, BOUND), path)
+    document = yaml.safe_load(path.read_text())
+    section = document
+    for key in where[:-1]:
+        section = section[key]
+    section[where[-1]] = value
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(CalibrationError, match=sentence) as refusal:
+        load_calibration(path)
+    assert str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["", "tasks: [", "\x00", "just text", "- a\n- b"])
+def test_a_file_that_is_no_calibration_is_refused(tmp_path, text):
+    path = tmp_path / "calibration.yaml"
+    path.write_text(text)
+    with pytest.raises(CalibrationError, match="it is not a"):
+        load_calibration(path)
+    with pytest.raises(CalibrationError, match="cannot be read"):
+        load_calibration(tmp_path / "absent.yaml")
+
+
+def test_a_calibration_holds_for_its_own_setup_and_for_a_stricter_detector():
+    calibration = calibrate(episodes(), SETUP, DETECTOR, BOUND)
+    calibration.check(replace(SETUP, model="/models/demo"), DETECTOR)
+    calibration.check(SETUP, replace(DETECTOR, hold=2.0, min_duration=5.0, threshold=-1.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"fingerprint": "ffff", "model": "Qwen/Qwen3-VL-8B-Instruct"}, "Qwen/Qwen3-VL-8B"),
+        ({"prompt": "chat"}, "prompt was raw, now chat"),
+        ({"frame_size": (256, 256)}, "frame size was .96, 96., now .256, 256."),
+        ({"sample_rate": 4.0}, "sample rate was 2.0, now 4.0"),
+        ({"motion_threshold": 4.0}, "motion threshold was None, now 4.0"),
+    ],
+)
+def test_another_setup_is_refused_by_what_differs(change, named):
+    calibration = calibrate(episodes(), SETUP, DETECTOR, BOUND)
+    with pytest.raises(CalibrationMismatch, match=named):
+        calibration.check(replace(SETUP, **change), DETECTOR)
+
+
+@pytest.mark.parametrize("change", [{"window": 3}, {"hold": 0.2}, {"min_duration": 0.0}])
+def test_a_laxer_or_different_detector_is_refused(change):
+    calibration = calibrate(episodes(), SETUP, DETECTOR, BOUND)
+    with pytest.raises(CalibrationMismatch, match=next(iter(change)).replace("_", " ")):
+        calibration.check(SETUP, replace(DETECTOR, **change))
+
+
+def test_a_task_that_was_not_calibrated_is_refused_with_those_that_were():
+    calibration = calibrate(episodes(), SETUP, DETECTOR, BOUND)
+    with pytest.raises(CalibrationMismatch, match=f'no task "fold".*"{TASK}"'):
+        calibration.for_instruction("fold")

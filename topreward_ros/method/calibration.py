@@ -1,0 +1,172 @@
+"""A calibration: what was measured for a task, under which setup, and who may use it.
+
+A threshold holds for the model, prompt, frame size and rate it was measured with, for the task it
+was measured on, and for a detector that is at least as strict. So a calibration carries all of
+that, and whoever uses it asks first. `calibrating.calibrate` makes one,
+`calibration_file` keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from topreward_ros.method.progress import CalibratedProgress, ProgressError
+from topreward_ros.method.success import SuccessError, SuccessSettings
+
+
+class CalibrationError(ValueError):
+    """A calibration with numbers that no measurement gives, or a file that holds none."""
+
+
+class CalibrationMismatch(ValueError):
+    """A calibration that was made for something else than what it is asked about."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its confidence limits."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ScoringSetup:
+    """What decides the log-probs of a video; another one, another calibration.
+
+    Attributes:
+        model: name it was loaded by; for people, as one model may lie in several places.
+        fingerprint: identifies the weights (`VideoScorer.fingerprint`).
+        prompt: name of the prompt form.
+        frame_size: (height, width) px.
+        sample_rate: frames per second.
+        motion_threshold: grey levels of the motion gate; None: off.
+    """
+
+    model: str
+    fingerprint: str
+    prompt: str
+    frame_size: tuple[int, int]
+    sample_rate: float
+    motion_threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class TaskCalibration:
+    """What was measured for one task.
+
+    Attributes:
+        instructions: the task in words; several when they were calibrated as one.
+        floor: nat, "nothing done yet": median of the episodes' first log-prob.
+        ceiling: nat, "done": median of the successes' final success score.
+        threshold: nat; a success score above it counts.
+        false_stop_rate: promised upper bound of the share of failures called a success, 0..1.
+        confidence: of the promise and of the intervals, 0..1.
+        failures: failed episodes calibrated with.
+        successes: successful ones.
+        false_stops: of those failures, how many lie above the threshold.
+        detection_rate: share of those successes above the threshold, with its interval.
+        auc: area under the ROC curve of the episodes' latch levels, with its interval.
+        longest_failure: s; the promise is for attempts no longer than that.
+    """
+
+    instructions: tuple[str, ...]
+    floor: float
+    ceiling: float
+    threshold: float
+    false_stop_rate: float
+    confidence: float
+    failures: int
+    successes: int
+    false_stops: int
+    detection_rate: Interval
+    auc: Interval
+    longest_failure: float
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that no measurement gives."""
+        if not self.instructions:
+            raise CalibrationError("A calibrated task has no instruction; expected at least one.")
+        try:
+            CalibratedProgress(self.floor, self.ceiling)
+            SuccessSettings(self.threshold)
+        except (ProgressError, SuccessError) as error:
+            raise CalibrationError(f'Task "{self.instructions[0]}": {error}') from None
+        for name in ("false_stop_rate", "confidence"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise CalibrationError(
+                    f'Task "{self.instructions[0]}": {name} is {getattr(self, name)}; expected a '
+                    "share between 0 and 1."
+                )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """All tasks that were calibrated under one setup.
+
+    Attributes:
+        setup: what decided the log-probs.
+        detector: window, hold and minimum duration of the levels; its threshold is None.
+        tasks: at least one.
+    """
+
+    setup: ScoringSetup
+    detector: SuccessSettings
+    tasks: tuple[TaskCalibration, ...]
+
+    def for_instruction(self, instruction: str) -> TaskCalibration:
+        """The task with these words.
+
+        Raises:
+            CalibrationMismatch: it was not calibrated.
+        """
+        for task in self.tasks:
+            if instruction in task.instructions:
+                return task
+        known = "; ".join(f'"{text}"' for task in self.tasks for text in task.instructions)
+        raise CalibrationMismatch(
+            f'The calibration has no task "{instruction}"; it was made for {known}. Calibrate this '
+            "task too, or use no calibration for it."
+        )
+
+    def check(self, setup: ScoringSetup, detector: SuccessSettings) -> None:
+        """Asks whether the calibration holds for a setup and a detector.
+
+        A longer hold or minimum duration than the calibrated one only makes false stops rarer, so
+        it is taken.
+
+        Raises:
+            CalibrationMismatch: it does not; the sentence names everything that differs.
+        """
+        differences = [
+            f"{name} was {ours}, now {theirs}"
+            for name, ours, theirs in (*self._of_setup(setup), *self._of_detector(detector))
+        ]
+        if differences:
+            raise CalibrationMismatch(
+                f"The calibration does not hold here: {'; '.join(differences)}. Calibrate again "
+                "with these settings, or go back to the calibrated ones."
+            )
+
+    def _of_setup(self, setup: ScoringSetup) -> Iterable[tuple[str, object, object]]:
+        if setup.fingerprint != self.setup.fingerprint:
+            ours, theirs = self.setup, setup
+            yield (
+                "the model",
+                f'"{ours.model}" ({ours.fingerprint})',
+                f'"{theirs.model}" ({theirs.fingerprint})',
+            )
+        for name in ("prompt", "frame_size", "sample_rate", "motion_threshold"):
+            ours, theirs = getattr(self.setup, name), getattr(setup, name)
+            if ours != theirs:
+                yield f"the {name.replace('_', ' ')}", ours, theirs
+
+    def _of_detector(self, detector: SuccessSettings) -> Iterable[tuple[str, object, object]]:
+        if detector.window != self.detector.window:
+            yield "the success window", self.detector.window, detector.window
+        for name in ("hold", "min_duration"):
+            ours, theirs = getattr(self.detector, name), getattr(detector, name)
+            if theirs < ours:
+                yield f"the success {name.replace('_', ' ')}", f"{ours} s", f"{theirs} s"
