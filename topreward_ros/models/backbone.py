@@ -1,0 +1,150 @@
+"""What a model family brings: its prompt as chunks of embeddings, and its language model.
+
+Everything that is the same for all families (streaming, memory, prefixes) is written once against
+this interface; a new family is one module that implements it (see CONTRIBUTING).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from topreward_ros.method.prompt import Prompt
+from topreward_ros.models.answer import answer_log_probs
+from topreward_ros.models.contract import Capabilities
+from topreward_ros.models.kv_cache import PreallocatedCache
+
+MAX_SUFFIX_TOKENS = 1152
+"""Room for the text after the video: the question and the longest instruction that is taken."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Tokens that enter the language model together.
+
+    Attributes:
+        embeds: (n, hidden) input embeddings, vision features in place.
+        positions: (axes, n) int64 rotary positions, relative to the chunk's start.
+        advance: by how much the position of whatever follows moves on.
+        visual: (n,) bool, where `embeds` comes from the vision tower.
+        deepstack: for each of the first language layers, (visual tokens, hidden) to be added.
+    """
+
+    embeds: torch.Tensor
+    positions: torch.Tensor
+    advance: int
+    visual: torch.Tensor
+    deepstack: tuple[torch.Tensor, ...] = ()
+
+    def __len__(self) -> int:
+        return self.embeds.shape[0]
+
+
+class Backbone(ABC):
+    """A loaded model of one family.
+
+    Attributes:
+        model: the transformers model, in evaluation mode.
+        tokenizer: the checkpoint's own.
+        prompt: the text around the video.
+        frame_size: (height, width) in px.
+        answer_id: token id of the prompt's answer.
+        unit_tokens: tokens of one unit of frames at most, time stamp included.
+    """
+
+    capabilities: Capabilities
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        prompt: Prompt,
+        frame_size: tuple[int, int],
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.prompt = prompt
+        self.frame_size = frame_size
+        self.answer_id: int
+        self.unit_tokens: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return self.model.device
+
+    @property
+    def text_config(self) -> object:
+        """The language model's part of the configuration."""
+        return self.model.config.get_text_config()
+
+    @abstractmethod
+    def preamble(self) -> Chunk:
+        """The text before the first frame."""
+
+    @abstractmethod
+    def unit(self, frames: NDArray[np.uint8], stamps: Sequence[float]) -> Chunk:
+        """Encodes one unit of frames.
+
+        Args:
+            frames: (frames_per_unit, height, width, 3) uint8 RGB.
+            stamps: the frames' times in seconds since the episode's start.
+        """
+
+    @abstractmethod
+    def suffix(self, instruction: str) -> Chunk:
+        """The text after the last frame, up to the answer."""
+
+    @abstractmethod
+    def hidden(
+        self,
+        chunks: Sequence[Chunk],
+        starts: Sequence[int],
+        cache: PreallocatedCache | None,
+        mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Runs the language model over chunks.
+
+        Args:
+            chunks: what to append, in order.
+            starts: the position at which each chunk starts.
+            cache: what came before; takes the chunks' tokens.
+            mask: (1, 1, n, tokens held + n) additive float mask; None: causal.
+
+        Returns:
+            (n, hidden) final hidden states.
+        """
+
+    @abstractmethod
+    def reference_log_prob(
+        self, frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], instruction: str
+    ) -> float:
+        """Scores a whole video by the model's public forward, sharing nothing with streaming."""
+
+    def new_cache(self, capacity: int) -> PreallocatedCache:
+        """Returns an empty cache for `capacity` tokens."""
+        return PreallocatedCache(self.text_config.num_hidden_layers, capacity)
+
+    def token_bytes(self) -> int:
+        """Returns the memory that one token takes in a cache."""
+        text = self.text_config
+        heads, size = text.num_key_value_heads, text.head_dim
+        return 2 * text.num_hidden_layers * heads * size * self.model.dtype.itemsize
+
+    def answer(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Returns (n,) log-probabilities of the answer for (n, hidden) states."""
+        return answer_log_probs(hidden, self.model.lm_head, self.answer_id)
+
+
+def unit_of(
+    frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], size: int
+) -> tuple[NDArray[np.uint8], list[float]]:
+    """Stacks frames to one unit; a unit that is short of frames repeats its last one."""
+    missing = size - len(frames)
+    return np.stack([*frames, *[frames[-1]] * missing]), [*stamps, *[stamps[-1]] * missing]

@@ -1,0 +1,92 @@
+"""What every model offers, whatever its family and wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topreward_ros.method.prompt import PromptForm
+
+
+class ModelError(RuntimeError):
+    """A model that cannot be loaded or run as asked; the message says why and what to do."""
+
+
+class Rewind(str, Enum):
+    """How a family takes tokens back out of its cache."""
+
+    CROP = "crop"
+    """The cache is cut; costs nothing."""
+    SNAPSHOT = "snapshot"
+    """The recurrent state is copied before and put back after (linear attention)."""
+    NONE = "none"
+    """It cannot: everything but the vision features is computed anew."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a family allows a session to reuse.
+
+    Attributes:
+        frames_per_unit: frames that are encoded together, 1 or 2.
+        kv_append: whether the keys and values of old frames stay valid when new ones come.
+        rewind: how the suffix is taken back out.
+    """
+
+    frames_per_unit: int
+    kv_append: bool
+    rewind: Rewind
+
+
+class VideoSession(Protocol):
+    """One episode's video, as far as it has been seen. Belongs to one thread."""
+
+    @property
+    def frames(self) -> int:
+        """Number of frames appended so far."""
+
+    def append(self, frame: NDArray[np.uint8], stamp: float) -> None:
+        """Adds the next frame.
+
+        Args:
+            frame: (height, width, 3) uint8 RGB, of the scorer's `frame_size`.
+            stamp: seconds since the episode's start, larger than the one before.
+
+        Raises:
+            ValueError: wrong shape, type or order.
+        """
+
+    def log_prob(self, instruction: str) -> float:
+        """Returns log p(answer | video so far, instruction) in nats, at most 0.
+
+        Raises:
+            ValueError: no frame has been appended, or the instruction is too long.
+        """
+
+    def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
+        """Returns one log-probability per instruction, on one video cache. Shape (n,), nats."""
+
+
+class VideoScorer(Protocol):
+    """One loaded model. Belongs to one thread; has one running session at a time."""
+
+    name: str
+    """What was asked for: `demo`, a hub id, a directory."""
+    fingerprint: str
+    """Names weights, prompt and frame size; a calibration holds for one fingerprint."""
+    frame_size: tuple[int, int]
+    """(height, width) in px that sessions expect."""
+    prompt_form: PromptForm
+    success_threshold: float | None
+    """Nats, where the checkpoint brings its own; thresholds do not transfer between models."""
+    sample_rate: float
+    """Frames per second that the model is meant for."""
+    capabilities: Capabilities
+
+    def start(self) -> VideoSession:
+        """Starts an episode. A session started before must not be used any more."""

@@ -1,0 +1,37 @@
+"""The model families that can be loaded: one line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from topreward_ros.models.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where a family's pieces are.
+
+    Attributes:
+        architecture: the class of transformers that loads its checkpoints.
+        backbone: module and class in this package.
+        frame_size: (height, width) px used where nobody asks for another.
+        unquantized: names of modules that stay in full precision.
+    """
+
+    architecture: str
+    backbone: str
+    frame_size: tuple[int, int] = (256, 256)
+    unquantized: tuple[str, ...] = ("model.visual", "lm_head")
+
+    def load_backbone_class(self) -> type[Backbone]:
+        """Imports the family's module, so that only what is used is loaded."""
+        module, name = self.backbone.split(":")
+        return getattr(import_module(f"topreward_ros.models.{module}"), name)
+
+
+FAMILIES: dict[str, Family] = {
+    "qwen3_vl": Family("Qwen3VLForConditionalGeneration", "qwen3_vl:Qwen3VL"),
+    "qwen3_vl_moe": Family("Qwen3VLMoeForConditionalGeneration", "qwen3_vl:Qwen3VL"),
+}
+"""By the `model_type` of a checkpoint's config.json."""

@@ -1,0 +1,244 @@
+"""From a name to a model that scores."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from topreward_ros.method.prompt import Prompt, PromptForm
+from topreward_ros.models.attention import ATTENTIONS
+from topreward_ros.models.checkpoint import (
+    DEMO_DIRECTORY,
+    Source,
+    find_source,
+    read_settings,
+    require_family,
+)
+from topreward_ros.models.contract import ModelError, Rewind, VideoScorer
+from topreward_ros.models.families import FAMILIES, Family
+from topreward_ros.models.prefixes import score_video_prefixes
+from topreward_ros.models.quantization import Quantization, quantization_config
+from topreward_ros.models.scorer import LocalScorer
+
+DTYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def load_scorer(
+    model: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quantization: str = "none",
+    prompt: str | None = None,
+    frame_size: tuple[int, int] | None = None,
+    max_pairs: int = 256,
+    attention: str = "sdpa",
+    streaming: bool = True,
+) -> VideoScorer:
+    """Loads a model.
+
+    Args:
+        model: a hub id, a checkpoint directory, `demo`, or `random:<directory>` for random weights
+            from that directory's config.json.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:<n>`.
+        dtype: `auto` (bfloat16 on a GPU, float32 on a CPU), or one of `DTYPES`.
+        quantization: `none`, `int8` or `nf4`.
+        prompt: a `PromptForm`; None: the checkpoint's own, else raw.
+        frame_size: (height, width) px; None: the checkpoint's own, else the family's.
+        max_pairs: units of frames kept at most, even; bounds memory and cost of an update.
+        attention: `sdpa`, or `eager` for comparison.
+        streaming: False recomputes every score from scratch, as a yardstick.
+
+    Raises:
+        ModelError: it cannot be loaded as asked; the message says why and what to do.
+    """
+    source = find_source(model)
+    place = _find_device(device)
+    number = _find_dtype(dtype, place)
+    form = Quantization(_one_of("quantization", quantization, [q.value for q in Quantization]))
+    attention = ATTENTIONS[_one_of("attention", attention, list(ATTENTIONS))]
+    settings = read_settings(source.directory)
+    with _one_sentence(source), _quiet():
+        config = AutoConfig.from_pretrained(source.location, trust_remote_code=False)
+        require_family(config.model_type, source.location)
+        family = FAMILIES[config.model_type]
+        tokenizer = _load_tokenizer(source)
+        loaded = _load_model(source, family, config, place, number, form, attention)
+        backbone = family.load_backbone_class()(
+            loaded,
+            tokenizer,
+            Prompt(PromptForm(prompt or settings.prompt_form)),
+            frame_size or settings.frame_size or family.frame_size,
+        )
+        if (backbone.prompt.form, backbone.frame_size) != settings.made_for(family.frame_size):
+            settings = replace(settings, success_threshold=None)
+        return LocalScorer(model, backbone, settings, max_pairs, streaming=streaming)
+
+
+def score_prefixes(
+    scorer: VideoScorer,
+    frames: Sequence[NDArray[np.uint8]],
+    stamps: Sequence[float],
+    instruction: str,
+    prefix_lengths: Sequence[int],
+) -> NDArray[np.float64]:
+    """Scores prefixes of a recorded episode: the same numbers as a session, far cheaper.
+
+    Args:
+        scorer: any; one that cannot score prefixes together scores them one after the other.
+        frames: each (height, width, 3) uint8 RGB of the scorer's frame size.
+        stamps: seconds since the episode's start, growing.
+        instruction: the task.
+        prefix_lengths: numbers of frames, each from 1 to len(frames), in any order.
+
+    Returns:
+        (len(prefix_lengths),) nats.
+
+    Raises:
+        ValueError: a prefix is empty or longer than the video.
+    """
+    if not prefix_lengths:
+        return np.empty(0)
+    if min(prefix_lengths) < 1 or max(prefix_lengths) > len(frames):
+        raise ValueError(
+            f"Prefixes must have 1 to {len(frames)} frames, the video's length; got "
+            f"{min(prefix_lengths)} to {max(prefix_lengths)}."
+        )
+    units = max(prefix_lengths) // scorer.capabilities.frames_per_unit
+    together = isinstance(scorer, LocalScorer) and scorer.capabilities.rewind is Rewind.CROP
+    if together and units < scorer.max_pairs:
+        return score_video_prefixes(scorer.backbone, frames, stamps, instruction, prefix_lengths)
+    session, scores = scorer.start(), {}
+    for count, (frame, stamp) in enumerate(zip(frames, stamps, strict=True), start=1):
+        session.append(frame, stamp)
+        if count in prefix_lengths:
+            scores[count] = session.log_prob(instruction)
+    return np.array([scores[length] for length in prefix_lengths])
+
+
+def _find_device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        place = None
+    if place is None or place.type not in ("cpu", "cuda"):
+        raise ModelError(f"device is {device!r}; it must be auto, cpu, cuda or cuda:<number>.")
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"device is {device!r}, and this machine shows {torch.cuda.device_count()} CUDA "
+            "devices to PyTorch; set device to cpu or auto, or install a driver and a CUDA build "
+            "of PyTorch."
+        )
+    return place
+
+
+def _find_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return DTYPES[_one_of("dtype", dtype, ["auto", *DTYPES])]
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise ModelError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+    return value
+
+
+def _load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
+    directory = source.directory
+    if source.random and directory and not (directory / "tokenizer.json").is_file():
+        # A bare configuration brings no tokenizer; random weights give words no meaning anyway.
+        return AutoTokenizer.from_pretrained(DEMO_DIRECTORY, trust_remote_code=False)
+    return AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
+
+
+def _load_model(
+    source: Source,
+    family: Family,
+    config: transformers.PreTrainedConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantization: Quantization,
+    attention: str,
+) -> PreTrainedModel:
+    architecture: type[PreTrainedModel] = getattr(transformers, family.architecture)
+    if dtype is torch.float64:
+        # Grouped matrix products of experts know no float64.
+        config._experts_implementation = "eager"
+    if source.random:
+        return _random_model(architecture, config, device, dtype, attention)
+    model, info = architecture.from_pretrained(
+        source.location,
+        config=config,
+        dtype=dtype,
+        device_map={"": device},
+        attn_implementation=attention,
+        quantization_config=quantization_config(quantization, dtype, family.unquantized),
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    wrong = sorted([*info["missing_keys"], *(key[0] for key in info["mismatched_keys"])])
+    if wrong:
+        raise ModelError(
+            f"The checkpoint {source.location} lacks {len(wrong)} tensors of its architecture, "
+            f"{wrong[0]} for one, or has them in another shape; fetch the model again."
+        )
+    return model.eval()
+
+
+def _random_model(
+    architecture: type[PreTrainedModel],
+    config: transformers.PreTrainedConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    attention: str,
+) -> PreTrainedModel:
+    with torch.random.fork_rng(), torch.device(device):
+        torch.manual_seed(0)
+        model = architecture._from_config(config, dtype=dtype, attn_implementation=attention)
+    return model.eval()
+
+
+@contextlib.contextmanager
+def _one_sentence(source: Source) -> Iterator[None]:
+    """Turns whatever loading raises into one sentence that names the model."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{source.name} does not fit the memory of the device; set quantization to int8 or "
+            "nf4, or take a smaller model."
+        ) from error
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModelError(f"{source.name} cannot be loaded: {reason}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps progress bars and advice of transformers out of a node's log while it loads."""
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity(logging.ERROR)
+    transformers.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(level)

@@ -1,0 +1,131 @@
+"""Qwen3-VL, dense and mixture of experts.
+
+The vision tower attends within one pair of frames only, and the video precedes the text, so both
+the features of a pair and the keys and values of all pairs stay valid when the video grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from topreward_ros.method.prompt import Prompt
+from topreward_ros.models.backbone import Backbone, Chunk, unit_of
+from topreward_ros.models.contract import Capabilities, Rewind
+from topreward_ros.models.kv_cache import PreallocatedCache
+from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, Span
+from topreward_ros.models.qwen_patches import PatchGrid, patchify
+
+LONGEST_EPISODE = 99999.9
+"""Seconds; bounds how many tokens a time stamp takes."""
+
+
+class Qwen3VL(Backbone):
+    """A loaded `Qwen3VLForConditionalGeneration` or `Qwen3VLMoeForConditionalGeneration`."""
+
+    capabilities = Capabilities(frames_per_unit=2, kv_append=True, rewind=Rewind.CROP)
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        prompt: Prompt,
+        frame_size: tuple[int, int],
+    ) -> None:
+        """Prepares layout and patches.
+
+        Raises:
+            ValueError: the frame size does not fit the patches, or the tokenizer not the prompt.
+        """
+        super().__init__(model, tokenizer, prompt, frame_size)
+        vision = model.config.vision_config
+        self.grid = PatchGrid(*frame_size, vision.patch_size, vision.spatial_merge_size)
+        self.layout = Qwen3VLLayout(tokenizer, prompt, self.grid)
+        self.answer_id = self.layout.answer_id
+        self.unit_tokens = len(self.layout.pair(LONGEST_EPISODE))
+        self._thw = self.grid.thw.to(self.device)
+
+    def preamble(self) -> Chunk:
+        """The text before the first frame."""
+        return self._chunk(self.layout.preamble())
+
+    def unit(self, frames: NDArray[np.uint8], stamps: Sequence[float]) -> Chunk:
+        """Encodes one pair; its text is the mean time of its frames."""
+        patches = patchify(frames, self.grid).to(self.device)
+        features = self.model.get_video_features(patches, self._thw)
+        chunk = self._chunk(self.layout.pair(sum(stamps) / len(stamps)))
+        chunk.embeds[chunk.visual] = features.pooler_output[0].to(chunk.embeds.dtype)
+        deepstack = tuple(feature[0] for feature in features.deepstack_features)
+        return Chunk(chunk.embeds, chunk.positions, chunk.advance, chunk.visual, deepstack)
+
+    def suffix(self, instruction: str) -> Chunk:
+        """The text after the last frame, up to the answer."""
+        return self._chunk(self.layout.suffix(instruction))
+
+    def hidden(
+        self,
+        chunks: Sequence[Chunk],
+        starts: Sequence[int],
+        cache: PreallocatedCache | None,
+        mask: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """Runs the inner language model with explicit positions.
+
+        The public forward would place a new chunk by the `rope_deltas` of an older prompt.
+        """
+        positions = torch.cat(
+            [chunk.positions + start for chunk, start in zip(chunks, starts, strict=True)], dim=1
+        )
+        visual = torch.cat([chunk.visual for chunk in chunks])
+        seen = [chunk.deepstack for chunk in chunks if chunk.deepstack]
+        output = self.model.model.language_model(
+            inputs_embeds=torch.cat([chunk.embeds for chunk in chunks])[None],
+            position_ids=positions[:, None],
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            visual_pos_masks=visual[None] if seen else None,
+            deepstack_visual_embeds=[torch.cat(layer) for layer in zip(*seen, strict=True)] or None,
+        )
+        return output.last_hidden_state[0]
+
+    def reference_log_prob(
+        self, frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], instruction: str
+    ) -> float:
+        """Scores a whole video by the public forward; positions are transformers' own."""
+        units = [
+            unit_of(frames[i : i + 2], stamps[i : i + 2], 2) for i in range(0, len(frames), 2)
+        ]
+        spans = [
+            self.layout.preamble(),
+            *[self.layout.pair(sum(times) / 2) for _, times in units],
+            self.layout.suffix(instruction),
+        ]
+        patches = torch.cat([patchify(pair, self.grid) for pair, _ in units])
+        thw = self.grid.thw.clone()
+        thw[0, 0] = len(units)
+        visual = torch.cat([span.visual for span in spans])[None]
+        output = self.model(
+            input_ids=torch.cat([span.ids for span in spans])[None].to(self.device),
+            pixel_values_videos=patches.to(self.device),
+            video_grid_thw=thw.to(self.device),
+            mm_token_type_ids=(2 * visual.int()).to(self.device),
+            use_cache=False,
+            logits_to_keep=1,
+        )
+        logits = output.logits[0, -1]
+        exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return exact.log_softmax(-1)[self.answer_id].item()
+
+    def _chunk(self, span: Span) -> Chunk:
+        embed = self.model.get_input_embeddings()
+        return Chunk(
+            embed(span.ids.to(self.device)),
+            span.positions.to(self.device),
+            span.advance,
+            span.visual.to(self.device),
+        )

@@ -1,0 +1,108 @@
+"""A model on this machine, ready to score one episode after another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import torch
+
+from topreward_ros.models.backbone import Backbone
+from topreward_ros.models.checkpoint import Settings
+from topreward_ros.models.contract import ModelError, VideoSession
+from topreward_ros.models.recompute import RecomputeSession
+from topreward_ros.models.streaming import StreamingSession
+from topreward_ros.models.video_memory import VideoMemory, main_tokens, shadow_tokens
+
+MEBIBYTE = 2**20
+
+
+class LocalScorer:
+    """Implements `VideoScorer` on a loaded backbone."""
+
+    def __init__(
+        self,
+        name: str,
+        backbone: Backbone,
+        settings: Settings,
+        max_pairs: int,
+        *,
+        streaming: bool = True,
+    ) -> None:
+        """Allocates the memory of all later episodes.
+
+        Args:
+            name: what was asked for.
+            backbone: the model.
+            settings: what the checkpoint says of its own use.
+            max_pairs: units of frames that are kept at most.
+            streaming: False recomputes every score from scratch, as a yardstick.
+
+        Raises:
+            ModelError: the memory cannot be had.
+        """
+        self.name = name
+        self.backbone = backbone
+        self.frame_size = backbone.frame_size
+        self.prompt_form = backbone.prompt.form
+        self.capabilities = backbone.capabilities
+        self.success_threshold = settings.success_threshold
+        self.sample_rate = settings.sample_rate
+        self.max_pairs = max_pairs
+        self.fingerprint = _fingerprint(backbone)
+        self._memory = self._allocate() if streaming else None
+
+    def start(self) -> VideoSession:
+        """Starts an episode; the one before must not be used any more."""
+        if self._memory is None:
+            return RecomputeSession(self.backbone, self.max_pairs)
+        return StreamingSession(self.backbone, self._memory)
+
+    def _allocate(self) -> VideoMemory:
+        with torch.inference_mode():
+            needed = _memory_bytes(self.backbone, self.max_pairs)
+            free = _free_bytes(self.backbone.device)
+            if needed > free:
+                raise ModelError(self._too_large(needed, free))
+        return VideoMemory(self.backbone, self.max_pairs)
+
+    def _too_large(self, needed: int, free: int) -> str:
+        fitting = self.max_pairs
+        while fitting > 4 and _memory_bytes(self.backbone, fitting) > free:
+            fitting = max(4, fitting // 4 * 2)
+        return (
+            f"max_pairs is {self.max_pairs}, which takes {needed // MEBIBYTE} MiB of cache beside "
+            f"the model, and {free // MEBIBYTE} MiB are free; set max_pairs to {fitting} or less, "
+            "take a smaller frame_size or model, or quantize it."
+        )
+
+
+def _memory_bytes(backbone: Backbone, max_pairs: int) -> int:
+    tokens = main_tokens(backbone, max_pairs) + shadow_tokens(backbone, max_pairs)
+    return tokens * backbone.token_bytes()
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    with open("/proc/meminfo") as lines:
+        return next(int(line.split()[1]) * 1024 for line in lines if "MemAvailable" in line)
+
+
+def _fingerprint(backbone: Backbone) -> str:
+    """Hashes what a log-probability depends on: architecture, weights, prompt, frame size."""
+    # Not the whole of it, which takes seconds a gigabyte: one row of each matrix tells
+    # checkpoints apart, fine-tuned ones too.
+    config = {
+        key: value
+        for key, value in backbone.model.config.to_dict().items()
+        if not key.startswith("_") and key not in ("dtype", "transformers_version")
+    }
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    digest.update(f"{backbone.prompt.form.value} {backbone.frame_size}".encode())
+    for name, weight in backbone.model.named_parameters():
+        digest.update(name.encode())
+        row = weight.detach().reshape(-1)[: weight.shape[-1] if weight.ndim else 1]
+        if row.is_floating_point():
+            digest.update(row.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

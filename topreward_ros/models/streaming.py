@@ -1,0 +1,144 @@
+"""An exact update whose cost does not grow: one language-model step per update.
+
+Committed units of frames stay in the cache. An update appends the new units, a provisional one (an
+odd newest frame, or a unit that thinning will not keep) and the question, reads one position, and
+takes the provisional unit and the question out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from topreward_ros.models.backbone import MAX_SUFFIX_TOKENS, Backbone, Chunk, unit_of
+from topreward_ros.models.frame_order import FrameOrder
+from topreward_ros.models.thinning import Thinning
+from topreward_ros.models.video_memory import Track, VideoMemory
+
+
+class StreamingSession:
+    """One episode's video in the caches of a scorer."""
+
+    def __init__(self, backbone: Backbone, memory: VideoMemory) -> None:
+        """Takes the caches over from whatever session used them before.
+
+        Args:
+            backbone: the model.
+            memory: its caches; a session that used them before must not be used any more.
+        """
+        memory.clear()
+        self._backbone = backbone
+        self._order = FrameOrder(backbone.frame_size)
+        self._size = backbone.capabilities.frames_per_unit
+        self._loose: list[tuple[NDArray[np.uint8], float]] = []
+        self._encoded = self._units = 0
+        self._thinning = Thinning(memory.max_units)
+        self._features: dict[int, Chunk] = {}
+        self._provisional: Chunk | None = None
+        self._main, self._shadow = memory.main, memory.shadow
+        self._suffixes: dict[str, Chunk] = {}
+
+    @property
+    def frames(self) -> int:
+        """Number of frames appended so far."""
+        return self._order.frames
+
+    @property
+    def kept_units(self) -> tuple[int, ...]:
+        """Indices of the units in the cache, oldest first."""
+        return tuple(self._thinning.kept)
+
+    def append(self, frame: NDArray[np.uint8], stamp: float) -> None:
+        """Adds the next frame; see `VideoSession.append`."""
+        self._order.check(frame, stamp)
+        self._loose.append((frame.copy(), stamp))
+
+    def log_prob(self, instruction: str) -> float:
+        """Returns log p(answer | video so far, instruction) in nats."""
+        return float(self.log_probs([instruction])[0])
+
+    @torch.inference_mode()
+    def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
+        """Returns one log-probability per instruction, in nats, shape (n,)."""
+        self._order.require_frames()
+        if not instructions:
+            return np.empty(0)
+        suffixes = [self._suffix(instruction) for instruction in instructions]
+        pending = self._take_units()
+        provisional = [] if self._provisional is None else [self._provisional]
+        scores = []
+        for group in _groups(suffixes, MAX_SUFFIX_TOKENS):
+            scores.append(self._main.score(pending, provisional, group))
+            pending = []
+        return torch.cat(scores).double().cpu().numpy()
+
+    def _suffix(self, instruction: str) -> Chunk:
+        if instruction not in self._suffixes:
+            chunk = self._backbone.suffix(instruction)
+            if len(chunk) > MAX_SUFFIX_TOKENS:
+                raise ValueError(
+                    f"The instruction makes a question of {len(chunk)} tokens, at most "
+                    f"{MAX_SUFFIX_TOKENS} are taken; say the task in one sentence."
+                )
+            self._suffixes[instruction] = chunk
+        return self._suffixes[instruction]
+
+    def _take_units(self) -> list[Chunk]:
+        """Encodes the frames that wait; returns the units to commit with the next step."""
+        commits: list[Chunk] = []
+        if self._encoded == self.frames:
+            return commits
+        self._encoded = self.frames
+        while self._loose:
+            group, self._loose = self._loose[: self._size], self._loose[self._size :]
+            unit = self._backbone.unit(*unit_of(*zip(*group, strict=True), self._size))
+            if len(group) < self._size:
+                # The frame waits for its partner and is encoded with it then.
+                self._loose, self._provisional = group, unit
+                break
+            commits = self._place(unit, commits)
+        return commits
+
+    def _place(self, unit: Chunk, commits: list[Chunk]) -> list[Chunk]:
+        """Decides whether a complete unit is kept; returns what is still to be committed."""
+        index, self._units = self._units, self._units + 1
+        self._provisional = None
+        if not self._thinning.keeps(index):
+            self._provisional = unit
+            return commits
+        if self._thinning.full:
+            self._main.append(commits)
+            self._thin()
+            self._provisional, commits = unit, []
+        else:
+            self._thinning.keep(index)
+            self._features[index] = unit
+            commits = [*commits, unit]
+        self._feed_shadow()
+        return commits
+
+    def _thin(self) -> None:
+        self._thinning.thin()
+        self._main.take_over(self._shadow)
+        kept = set(self._thinning.kept)
+        self._features = {index: unit for index, unit in self._features.items() if index in kept}
+
+    def _feed_shadow(self) -> None:
+        index = self._thinning.feed_shadow()
+        if index is not None:
+            self._shadow.append([self._features[index]])
+
+
+def _groups(suffixes: Sequence[Chunk], limit: int) -> Iterator[list[Chunk]]:
+    """Splits the questions so that each group fits the cache."""
+    group: list[Chunk] = []
+    for suffix in suffixes:
+        if group and sum(map(len, group)) + len(suffix) > limit:
+            yield group
+            group = []
+        group.append(suffix)
+    if group:
+        yield group

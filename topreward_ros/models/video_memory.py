@@ -1,0 +1,98 @@
+"""The caches of one scorer, allocated once and used by one session after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from topreward_ros.models.backbone import MAX_SUFFIX_TOKENS, Backbone, Chunk
+from topreward_ros.models.branch_mask import Branch, branch_mask
+from topreward_ros.models.kv_cache import PreallocatedCache
+
+
+class Track:
+    """A cache together with the rotary position that follows it.
+
+    Its first tokens are the text before the video, which outlives every episode.
+    """
+
+    def __init__(self, backbone: Backbone, tokens: int) -> None:
+        """Allocates room for `tokens` tokens and writes the text before the video."""
+        self._backbone = backbone
+        self._cache: PreallocatedCache = backbone.new_cache(tokens)
+        self._position = 0
+        self.append([backbone.preamble()])
+        self._start = (self._cache.mark(), self._position)
+
+    def clear(self) -> None:
+        """Forgets the video."""
+        mark, self._position = self._start
+        self._cache.rewind(mark)
+
+    def append(self, chunks: Sequence[Chunk]) -> None:
+        """Commits chunks without reading anything."""
+        if chunks:
+            self._backbone.hidden(chunks, self._advance(chunks), self._cache, None)
+
+    def take_over(self, other: Track) -> None:
+        """Copies another track's video and empties that track."""
+        self._cache.copy_from(other._cache)
+        self._position = other._position
+        other.clear()
+
+    def score(
+        self, commits: Sequence[Chunk], provisional: Sequence[Chunk], suffixes: Sequence[Chunk]
+    ) -> torch.Tensor:
+        """Commits chunks, reads the answer after each suffix, and drops all but the commits.
+
+        Returns:
+            (suffixes,) log-probabilities in nats.
+        """
+        trunk = [*commits, *provisional]
+        held, length = self._cache.mark(), sum(map(len, trunk))
+        starts = self._advance(commits)
+        after_commits = self._position
+        starts += self._advance(provisional)
+        starts += [self._position] * len(suffixes)
+        self._position = after_commits
+        branches = [Branch(len(suffix), held + length) for suffix in suffixes]
+        like = suffixes[0].embeds
+        mask = branch_mask(held, length, branches, like.dtype, like.device)
+        hidden = self._backbone.hidden([*trunk, *suffixes], starts, self._cache, mask)
+        self._cache.rewind(held + sum(map(len, commits)))
+        ends = torch.tensor([len(suffix) for suffix in suffixes]).cumsum(0) + length - 1
+        return self._backbone.answer(hidden[ends.to(hidden.device)])
+
+    def _advance(self, chunks: Sequence[Chunk]) -> list[int]:
+        starts = []
+        for chunk in chunks:
+            starts.append(self._position)
+            self._position += chunk.advance
+        return starts
+
+
+class VideoMemory:
+    """A main cache, and a shadow that takes over when the video is thinned."""
+
+    @torch.inference_mode()
+    def __init__(self, backbone: Backbone, max_units: int) -> None:
+        """Allocates room for `max_units` units, their shadow, and one step's questions."""
+        self.max_units = max_units
+        self.main = Track(backbone, main_tokens(backbone, max_units))
+        self.shadow = Track(backbone, shadow_tokens(backbone, max_units))
+
+    def clear(self) -> None:
+        """Forgets the video of the last session."""
+        self.main.clear()
+        self.shadow.clear()
+
+
+def main_tokens(backbone: Backbone, max_units: int) -> int:
+    """Returns the tokens that the main cache holds at most during a step."""
+    return len(backbone.preamble()) + (max_units + 1) * backbone.unit_tokens + MAX_SUFFIX_TOKENS
+
+
+def shadow_tokens(backbone: Backbone, max_units: int) -> int:
+    """Returns the tokens that the shadow cache holds at most."""
+    return len(backbone.preamble()) + (max_units // 2 + 1) * backbone.unit_tokens
