@@ -1,0 +1,188 @@
+"""One episode: frames and stamps in, readings out. Live and offline use the same one."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topreward_ros.method.progress import CalibratedProgress, RunningProgress
+from topreward_ros.method.prompt import validate_instruction
+from topreward_ros.method.reward import DenseReward, RewardForm
+from topreward_ros.method.success import SuccessDetector, SuccessSettings
+from topreward_ros.models.contract import VideoScorer
+from topreward_ros.video.selection import ClockJump
+
+
+@dataclass(frozen=True)
+class EpisodeSettings:
+    """How log-probabilities become progress, reward and success.
+
+    Attributes:
+        success: when an episode counts as done.
+        reward_form: of the dense reward.
+        progress: floor and ceiling from a calibration; None: what the episode has shown so far.
+    """
+
+    success: SuccessSettings = field(default_factory=SuccessSettings)
+    reward_form: RewardForm = RewardForm.DIFFERENCE
+    progress: CalibratedProgress | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model says of the video up to one frame (message `RewardStamped`).
+
+    Attributes:
+        index: number of this reading in the episode, from 0.
+        stamp: s of camera time, of the newest frame.
+        episode_time: s since the episode's first frame.
+        frames: frames that the model has seen.
+        instruction: the task that was asked about.
+        log_prob: nat; NaN when the model gave no number.
+        progress: 0..1.
+        progress_source: `calibrated` or `running`.
+        reward: of this step, without unit.
+        reward_form: `difference` or `exp_clip`.
+        success_score: nat, mean of the last log-probs; NaN before the window is full.
+        success_threshold: nat; None: success is never claimed.
+        success: latched.
+        success_since: s, episode time at which it latched; None before.
+        model_time: s spent in the model for this reading.
+    """
+
+    index: int
+    stamp: float
+    episode_time: float
+    frames: int
+    instruction: str
+    log_prob: float
+    progress: float
+    progress_source: str
+    reward: float
+    reward_form: str
+    success_score: float
+    success_threshold: float | None
+    success: bool
+    success_since: float | None
+    model_time: float
+
+
+class Episode:
+    """One attempt at a task. Belongs to the thread of its scorer."""
+
+    def __init__(
+        self, scorer: VideoScorer, instruction: str, settings: EpisodeSettings | None = None
+    ) -> None:
+        """Starts a session of the scorer; the episode before must not be used any more.
+
+        Args:
+            scorer: the model.
+            instruction: the task.
+            settings: see `EpisodeSettings`.
+
+        Raises:
+            InstructionError: the instruction cannot be asked about.
+        """
+        self._instruction = validate_instruction(instruction)
+        self._settings = settings or EpisodeSettings()
+        self._session = scorer.start()
+        self._first = self._last = math.nan
+        self._scored = self._readings = 0
+        self._baseline = self._new_baseline(0.0)
+
+    @property
+    def instruction(self) -> str:
+        """The task that is asked about."""
+        return self._instruction
+
+    def add_frame(self, frame: NDArray[np.uint8], stamp: float) -> None:
+        """Adds the next frame; the model is not asked yet.
+
+        Args:
+            frame: (height, width, 3) uint8 RGB of the scorer's frame size.
+            stamp: s of camera time.
+
+        Raises:
+            ClockJump: the stamp is not later than the last; the episode cannot go on.
+            ValueError: the frame has another size or type.
+        """
+        if stamp <= self._last:
+            raise ClockJump(
+                f"A frame of {stamp:.3f} s follows one of {self._last:.3f} s; time went back, so "
+                "the episode ends. Start a new one."
+            )
+        first = stamp if math.isnan(self._first) else self._first
+        self._session.append(frame, stamp - first)
+        self._first, self._last = first, stamp
+
+    def update(self) -> Reading | None:
+        """Scores the video so far; None when no frame came since the last reading."""
+        if self._session.frames == self._scored:
+            return None
+        before = time.perf_counter()
+        log_prob = self._session.log_prob(self._instruction)
+        model_time = time.perf_counter() - before
+        self._scored = self._session.frames
+        reading = self._read(log_prob, model_time)
+        self._readings += 1
+        return reading
+
+    def set_instruction(self, text: str) -> None:
+        """Asks about another task from now on; progress, reward and success start anew.
+
+        Scores of two instructions are not comparable. The video goes on.
+
+        Raises:
+            InstructionError: the instruction cannot be asked about; the old one stays.
+        """
+        instruction = validate_instruction(text)
+        if instruction != self._instruction:
+            self._instruction = instruction
+            elapsed = self._last - self._first
+            self._baseline = self._new_baseline(0.0 if math.isnan(elapsed) else elapsed)
+
+    def _new_baseline(self, start: float) -> _Baseline:
+        settings = self._settings
+        running = RunningProgress(settings.success.threshold)
+        return _Baseline(
+            start,
+            settings.progress or running,
+            DenseReward(settings.reward_form),
+            SuccessDetector(settings.success),
+        )
+
+    def _read(self, log_prob: float, model_time: float) -> Reading:
+        base, episode_time = self._baseline, self._last - self._first
+        progress = base.progress.update(log_prob)
+        state = base.success.update(log_prob, episode_time - base.start)
+        return Reading(
+            index=self._readings,
+            stamp=self._last,
+            episode_time=episode_time,
+            frames=self._session.frames,
+            instruction=self._instruction,
+            log_prob=log_prob,
+            progress=progress,
+            progress_source=base.progress.source,
+            reward=base.reward.step(progress),
+            reward_form=base.reward.form.value,
+            success_score=state.score,
+            success_threshold=self._settings.success.threshold,
+            success=state.success,
+            success_since=None if state.since is None else state.since + base.start,
+            model_time=model_time,
+        )
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    """What starts anew with every instruction, and when that was (s of episode time)."""
+
+    start: float
+    progress: CalibratedProgress | RunningProgress
+    reward: DenseReward
+    success: SuccessDetector

@@ -1,0 +1,68 @@
+"""Labels of a recorded episode: the very readings that the live node would publish for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from topreward_ros.episode import Episode, EpisodeSettings, Reading
+from topreward_ros.models.contract import VideoScorer
+from topreward_ros.video.intake import Frame, FrameIntake, IntakeSettings
+from topreward_ros.video.recording import Recording
+
+
+def recorded_frames(
+    recording: Recording,
+    settings: IntakeSettings,
+    frame_size: tuple[int, int],
+    cameras: Sequence[str] | None = None,
+) -> Iterator[Frame]:
+    """Selects the frames of a recording as the live node does.
+
+    Args:
+        recording: the episode.
+        settings: how messages become frames.
+        frame_size: (height, width) px.
+        cameras: image topics in the order of the layout; None: all of the recording.
+
+    Raises:
+        RecordingError: no such topic, or damaged data.
+        ImageError: a picture cannot be decoded.
+        ClockJump: the recorded stamps go back.
+    """
+    topics = list(recording.topics if cameras is None else cameras)
+    intake = FrameIntake(topics, settings, frame_size)
+    for image in recording.images(topics):
+        frame = intake.add(image.topic, image.stamp, image.message)
+        if frame is not None:
+            yield frame
+
+
+def score_recording(
+    scorer: VideoScorer,
+    recording: Recording,
+    instruction: str,
+    settings: EpisodeSettings | None = None,
+    intake: IntakeSettings | None = None,
+    cameras: Sequence[str] | None = None,
+) -> Iterator[Reading]:
+    """Scores every frame of a recording, one reading each, as a live node that keeps up would.
+
+    Args:
+        scorer: the model.
+        recording: the episode.
+        instruction: the task.
+        settings: of the episode; None: the defaults, and the model's own threshold is not used.
+        intake: how messages become frames; None: the defaults at the model's sample rate.
+        cameras: image topics in the order of the layout; None: all of the recording.
+
+    Raises:
+        InstructionError: the instruction cannot be asked about.
+        RecordingError, ImageError, ClockJump: see `recorded_frames`.
+    """
+    episode = Episode(scorer, instruction, settings)
+    intake = intake or IntakeSettings(sample_rate=scorer.sample_rate)
+    for frame in recorded_frames(recording, intake, scorer.frame_size, cameras):
+        episode.add_frame(frame.image, frame.stamp)
+        reading = episode.update()
+        if reading is not None:
+            yield reading
