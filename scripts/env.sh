@@ -16,7 +16,10 @@ elif [ -z "${AMENT_PREFIX_PATH:-}" ]; then
   . "$_ros/setup.bash"
 fi
 . "$_root/.venv/bin/activate"
-[ "${1:-}" = underlay ] || . "$_root/install/setup.bash"
+if [ "${1:-}" != underlay ]; then
+  . "$_root/install/setup.bash"
+  export PYTHONPATH="$_root/.venv/source:$PYTHONPATH"
+fi
 # What nodes and matplotlib would write to the home directory.
 export ROS_LOG_DIR="${ROS_LOG_DIR:-$_root/log/ros}"
 export MPLCONFIGDIR="${MPLCONFIGDIR:-$_root/.venv/matplotlib}"

@@ -84,6 +84,8 @@ def make_environment(ros: str) -> None:
         raise SetupError(f"The virtual environment could not be made: {lines[-1] if lines else ''}")
     (VENV / "COLCON_IGNORE").touch()
     (VENV / "ros").write_text(ros)
+    (VENV / "source").mkdir()  # scripts/env.sh puts it first: edited sources need no build
+    (VENV / "source" / "topreward_ros").symlink_to(ROOT / "topreward_ros")
     Pip(VENV).install("pip>=24,<27")
 
 
@@ -168,7 +170,7 @@ def build_inputs() -> list[str]:
         contents += sorted((ROOT / folder).iterdir())
     names = [
         str(path.relative_to(ROOT))
-        for folder in ("topreward_ros", "launch", "config", "demo")
+        for folder in ("launch", "config", "demo")
         for path in sorted((ROOT / folder).rglob("*"))
         if path.is_file() and path.suffix != ".pyc"
     ]
