@@ -1,0 +1,109 @@
+"""Image messages of a rosbag2, from mcap or sqlite3, read by the rosbags library."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
+
+from topreward_ros.video.image import StampError, stamp_seconds
+from topreward_ros.video.recording import (
+    BAG_SUFFIXES,
+    ImageTopic,
+    RecordedImage,
+    Recording,
+    RecordingError,
+    one_line,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+
+
+class Bag(Recording):
+    """A bag on disk.
+
+    Image types are the same in all distributions, so the definitions within the bag are not needed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Reads the bag's index.
+
+        Raises:
+            RecordingError: it is damaged, or holds no images.
+        """
+        storage = _storage(path)
+        try:
+            with Reader(storage) as reader:
+                found = {(c.topic, c.msgtype): 0 for c in reader.connections}
+                for connection in reader.connections:
+                    found[connection.topic, connection.msgtype] += connection.msgcount
+                duration = reader.duration * 1e-9
+        except Exception as error:  # damaged bytes fail anywhere in the reader
+            raise _damaged(path, error) from error
+        topics = {
+            name: ImageTopic(kind, count)
+            for (name, kind), count in sorted(found.items())
+            if kind in IMAGE_TYPES and count
+        }
+        if not topics:
+            others = ", ".join(f"{name} ({kind}, {n})" for (name, kind), n in sorted(found.items()))
+            raise RecordingError(
+                f"{path} holds no images; expected messages of type {' or '.join(IMAGE_TYPES)}, "
+                f"and it has {others or 'no messages at all'}."
+            )
+        super().__init__(path, topics, duration)
+        self._storage = storage
+
+    def _images(self, topics: frozenset[str]) -> Iterator[RecordedImage]:
+        types = get_typestore(Stores.ROS2_JAZZY)
+        numbers: defaultdict[str, int] = defaultdict(int)
+        for topic, kind, data in self._raw(topics):
+            numbers[topic] += 1
+            try:
+                message = types.deserialize_cdr(data, kind)
+                stamp = stamp_seconds(message)
+            except StampError as error:
+                raise RecordingError(
+                    f"{self.path}, {topic}, message {numbers[topic]}: {error}"
+                ) from error
+            except Exception as error:
+                raise _damaged(self.path, error) from error
+            yield RecordedImage(topic, stamp, message)
+
+    def _raw(self, topics: frozenset[str]) -> Iterator[tuple[str, str, bytes]]:
+        """Yields topic, type and serialised message."""
+        try:
+            with Reader(self._storage) as reader:
+                connections = [
+                    c for c in reader.connections if c.topic in topics and c.msgtype in IMAGE_TYPES
+                ]
+                for connection, _, data in reader.messages(connections=connections):
+                    yield connection.topic, connection.msgtype, data
+        except Exception as error:
+            raise _damaged(self.path, error) from error
+
+
+def _storage(path: Path) -> Path:
+    """Returns what to open: a bag's directory, or its only file if the index file is missing."""
+    if path.is_file() or (path / "metadata.yaml").exists():
+        return path
+    files = [file for file in sorted(path.iterdir()) if file.suffix in BAG_SUFFIXES]
+    if len(files) != 1:
+        raise RecordingError(
+            f"{path} is no rosbag2: it has no metadata.yaml and {len(files)} .mcap or .db3 files; "
+            "expected a directory as `ros2 bag record` makes it."
+        )
+    return files[0]
+
+
+def _damaged(path: Path, error: Exception) -> RecordingError:
+    return RecordingError(
+        f"{path} cannot be read as a rosbag2; it is damaged or was not closed (`ros2 bag reindex` "
+        f"may help), and the reader says: {one_line(error)}."
+    )
