@@ -1,0 +1,137 @@
+"""Image topics of either type, subscribed as what they turn out to carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
+TRANSPORTS = {"raw": Image, "compressed": CompressedImage}
+COMPRESSED_SUFFIX = "/compressed"
+ImageCallback = Callable[[str, "Image | CompressedImage"], None]
+
+
+def camera_qos() -> QoSProfile:
+    """Returns the quality of service that matches reliable and best-effort cameras alike.
+
+    A new one each time: rclpy writes overrides into it.
+    """
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.BEST_EFFORT
+    )
+
+
+class CameraError(ValueError):
+    """Image topics that cannot be subscribed; the sentence says why."""
+
+
+@dataclass
+class _Camera:
+    topic: str
+    type: type
+    subscription: Subscription | None = field(default=None)
+    problem: str = ""
+
+
+class CameraSubscriptions:
+    """Subscriptions to cameras, kept while the node is configured.
+
+    With transport `auto` a topic is taken as what its publishers say. Before there is one, a name
+    that ends in `/compressed` counts as CompressedImage, any other as Image.
+    """
+
+    def __init__(
+        self, node: Node, topics: Sequence[str], transport: str, on_image: ImageCallback
+    ) -> None:
+        """Subscribes.
+
+        Args:
+            node: which subscribes.
+            topics: names, relative ones in the node's namespace.
+            transport: `auto`, `raw` or `compressed`.
+            on_image: called with the topic as given, and the message.
+
+        Raises:
+            CameraError: a QoS override is not valid.
+        """
+        self._node = node
+        self._transport = transport
+        self._on_image = on_image
+        self._cameras = [_Camera(topic, self._expected(topic)) for topic in topics]
+        for camera in self._cameras:
+            self._subscribe(camera)
+        self.look_up()
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """By topic, one sentence on why it cannot be read."""
+        return {camera.topic: camera.problem for camera in self._cameras if camera.problem}
+
+    def look_up(self) -> None:
+        """Compares with what is published now; call it every now and then."""
+        for camera in self._cameras:
+            published = self._published(camera.topic)
+            if published and camera.type not in map(TYPES.get, published):
+                self._settle(camera, published)
+            else:
+                self._note(camera, "")
+
+    def destroy(self) -> None:
+        """Unsubscribes."""
+        for camera in self._cameras:
+            self._node.destroy_subscription(camera.subscription)
+        self._cameras = []
+
+    def _expected(self, topic: str) -> type:
+        if self._transport in TRANSPORTS:
+            return TRANSPORTS[self._transport]
+        return CompressedImage if topic.endswith(COMPRESSED_SUFFIX) else Image
+
+    def _published(self, topic: str) -> list[str]:
+        return sorted({info.topic_type for info in self._node.get_publishers_info_by_topic(topic)})
+
+    def _settle(self, camera: _Camera, published: list[str]) -> None:
+        readable = next((TYPES[name] for name in published if name in TYPES), None)
+        if readable is None:
+            self._note(
+                camera,
+                f"Camera topic {camera.topic} carries {', '.join(published)}; expected "
+                f"{' or '.join(TYPES)}: correct the parameter cameras.",
+            )
+        elif self._transport != "auto":
+            self._note(
+                camera,
+                f"Camera topic {camera.topic} carries {', '.join(published)}, and transport is "
+                f"{self._transport}; set transport to auto.",
+            )
+        else:
+            self._node.destroy_subscription(camera.subscription)
+            camera.type = readable
+            self._subscribe(camera)
+            self._note(camera, "")
+
+    def _note(self, camera: _Camera, problem: str) -> None:
+        if problem and problem != camera.problem:
+            self._node.get_logger().error(problem)
+        camera.problem = problem
+
+    def _subscribe(self, camera: _Camera) -> None:
+        try:
+            camera.subscription = self._node.create_subscription(
+                camera.type,
+                camera.topic,
+                partial(self._on_image, camera.topic),
+                camera_qos(),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            )
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise CameraError(
+                f"Camera topic {camera.topic} cannot be subscribed: {error}"
+            ) from None

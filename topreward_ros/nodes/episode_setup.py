@@ -1,0 +1,146 @@
+"""From parameters, model and calibration to what an episode needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from topreward_ros.episode import Episode, EpisodeSettings
+from topreward_ros.method.calibration import (
+    Calibration,
+    CalibrationMismatch,
+    ScoringSetup,
+    TaskCalibration,
+)
+from topreward_ros.method.calibration_file import load_calibration
+from topreward_ros.method.progress import CalibratedProgress
+from topreward_ros.method.reward import RewardForm
+from topreward_ros.method.success import SuccessSettings
+from topreward_ros.nodes.reward_parameters import RewardParameters
+from topreward_ros.video.intake import IntakeSettings
+
+if TYPE_CHECKING:
+    from topreward_ros.models.contract import VideoScorer
+
+
+def model_loader(parameters: RewardParameters) -> Callable[[], VideoScorer]:
+    """Returns what loads the model; it imports the machine-learning packages only when called."""
+
+    def load() -> VideoScorer:
+        from topreward_ros.models.loading import load_scorer
+
+        return load_scorer(
+            parameters.model,
+            device=parameters.device,
+            dtype=parameters.dtype,
+            quantization=parameters.quantization,
+            prompt=parameters.prompt_form,
+            frame_size=tuple(parameters.frame_size) if any(parameters.frame_size) else None,
+            max_pairs=parameters.max_pairs,
+            attention=parameters.attention,
+        )
+
+    return load
+
+
+def read_calibration(parameters: RewardParameters, scorer: VideoScorer) -> Calibration | None:
+    """Returns the calibration to use, if one is asked for.
+
+    Raises:
+        CalibrationError: its file cannot be read.
+        CalibrationMismatch: it was made with another model, prompt, frame size, rate or detector.
+    """
+    if not parameters.calibration_file:
+        return None
+    calibration = load_calibration(parameters.calibration_file)
+    setup = ScoringSetup(
+        model=scorer.name,
+        fingerprint=scorer.fingerprint,
+        prompt=scorer.prompt_form.value,
+        frame_size=tuple(scorer.frame_size),
+        sample_rate=sample_rate(parameters, scorer),
+        motion_threshold=_motion_threshold(parameters),
+    )
+    calibration.check(setup, _detector(parameters, None))
+    return calibration
+
+
+def intake_settings(parameters: RewardParameters, scorer: VideoScorer) -> IntakeSettings:
+    """Returns how messages become frames."""
+    return IntakeSettings(
+        sample_rate=sample_rate(parameters, scorer),
+        camera_max_age=parameters.camera_max_age,
+        layout=parameters.layout,
+        motion_threshold=_motion_threshold(parameters),
+    )
+
+
+def task_calibration(calibration: Calibration | None, instruction: str) -> TaskCalibration | None:
+    """Returns what was calibrated for a task.
+
+    Raises:
+        CalibrationMismatch: there is a calibration, and it was not made for this task.
+    """
+    return calibration.for_instruction(instruction) if calibration else None
+
+
+def episode_maker(
+    parameters: RewardParameters,
+    scorer: VideoScorer,
+    calibration: Calibration | None,
+    instruction: str,
+) -> tuple[Callable[[VideoScorer], Episode], str]:
+    """Returns what makes the episode on the scoring thread, and a warning or "".
+
+    An instruction that a calibration does not know runs without one, and success is not claimed
+    for it unless the parameter success_threshold is set.
+    """
+    settings, warning = _settings(parameters, scorer, calibration, instruction)
+
+    def make(loaded: VideoScorer) -> Episode:
+        return Episode(loaded, instruction, settings)
+
+    return make, warning
+
+
+def sample_rate(parameters: RewardParameters, scorer: VideoScorer) -> float:
+    """Returns frames per second of camera time."""
+    return parameters.sample_rate or scorer.sample_rate
+
+
+def _settings(
+    parameters: RewardParameters,
+    scorer: VideoScorer,
+    calibration: Calibration | None,
+    instruction: str,
+) -> tuple[EpisodeSettings, str]:
+    task, warning = None, ""
+    try:
+        task = task_calibration(calibration, instruction)
+    except CalibrationMismatch as error:
+        warning = str(error)
+    threshold = scorer.success_threshold if calibration is None else None
+    if task is not None:
+        threshold = task.threshold
+    if not math.isnan(parameters.success_threshold):
+        threshold = parameters.success_threshold
+    settings = EpisodeSettings(
+        reward_form=RewardForm(parameters.reward_form),
+        success=_detector(parameters, threshold),
+        progress=CalibratedProgress(task.floor, task.ceiling) if task else None,
+    )
+    return settings, warning
+
+
+def _detector(parameters: RewardParameters, threshold: float | None) -> SuccessSettings:
+    return SuccessSettings(
+        threshold=threshold,
+        window=parameters.success_window,
+        hold=parameters.success_hold,
+        min_duration=parameters.success_min_duration,
+    )
+
+
+def _motion_threshold(parameters: RewardParameters) -> float | None:
+    return parameters.motion_threshold if parameters.motion_gate else None

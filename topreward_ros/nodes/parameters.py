@@ -1,0 +1,155 @@
+"""Parameters on a node: declared with their descriptors, refused with a sentence.
+
+A bad value at the start does not end the process: the default stands in, and `configure` refuses
+with the sentence until the parameter is set right. A bad value later is refused when it is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from topreward_ros.nodes.reward_parameters import RULES, Change, RewardParameters, problem_of
+from topreward_ros.video.mosaic import Layout, LayoutError
+
+_OTHER_PREFIXES = ("use_sim_time", "qos_overrides.", "start_type_description_service")
+
+
+class ParameterError(ValueError):
+    """A parameter with a value that is not allowed; the sentence names both."""
+
+
+class NodeParameters:
+    """The parameters on a node.
+
+    Attributes:
+        problems: by parameter, the sentence about a bad value at the start.
+    """
+
+    def __init__(
+        self, node: Node, state: Callable[[], str], changed: Callable[[str, Any], None]
+    ) -> None:
+        """Declares all parameters.
+
+        Args:
+            node: takes them.
+            state: returns the label of its lifecycle state.
+            changed: told of each parameter that was set, with its value.
+        """
+        self._node = node
+        self._state = state
+        self._changed = changed
+        self.problems: dict[str, str] = {}
+        for rule in RULES.values():
+            self._declare(rule)
+        for name in self._unknown():
+            node.get_logger().warning(f"The parameter {name} does not exist; it is ignored.")
+        node.add_on_set_parameters_callback(self._refuse)
+        node.add_post_set_parameters_callback(self._tell)
+
+    def read(self) -> RewardParameters:
+        """Returns their values.
+
+        Raises:
+            ParameterError: one has a bad value from the start, or they contradict each other.
+        """
+        if self.problems:
+            raise ParameterError(" ".join(self.problems.values()))
+        parameters = RewardParameters(
+            **{name: _frozen(self._node.get_parameter(name).value) for name in RULES}
+        )
+        try:
+            Layout.named(parameters.layout).check(len(parameters.cameras))
+        except LayoutError as error:
+            raise ParameterError(f"layout and cameras contradict each other: {error}") from None
+        return parameters
+
+    def _unknown(self) -> list[str]:
+        """Names that were given at the start and that nothing reads, misspelt ones mostly."""
+        given = getattr(self._node, "_parameter_overrides", {})
+        return sorted(
+            name for name in given if name not in RULES and not name.startswith(_OTHER_PREFIXES)
+        )
+
+    def _declare(self, rule: Any) -> None:
+        default = _plain(rule.default)
+        value, problem = self._given(rule, default)
+        if problem:
+            self.problems[rule.name] = problem
+            self._node.get_logger().error(problem)
+        self._node.declare_parameter(
+            rule.name, default if problem else value, _descriptor(rule), ignore_override=True
+        )
+
+    def _given(self, rule: Any, default: Any) -> tuple[Any, str | None]:
+        """Reads what was given at the start, of whatever type, and what is wrong with it."""
+        name = rule.name
+        self._node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True))
+        value = _plain(self._node.get_parameter(name).value)
+        self._node.undeclare_parameter(name)
+        if isinstance(default, float) and type(value) is int:
+            value = float(value)  # 2 for 2.0 is how people write YAML
+        return value, problem_of(name, value)
+
+    def _refuse(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            rule = RULES.get(parameter.name)
+            if rule is None:
+                continue
+            problem = problem_of(parameter.name, _plain(parameter.value)) or self._untimely(rule)
+            if problem:
+                self._node.get_logger().warning(problem)
+                return SetParametersResult(successful=False, reason=problem)
+        return SetParametersResult(successful=True)
+
+    def _untimely(self, rule: Any) -> str | None:
+        state = self._state()
+        if rule.metadata["change"] is Change.UNCONFIGURED and state != "unconfigured":
+            return (
+                f"{rule.name} can be set only while the node is unconfigured, and it is {state}; "
+                "clean it up first."
+            )
+        return None
+
+    def _tell(self, parameters: list[Parameter]) -> None:
+        for parameter in parameters:
+            if parameter.name in RULES:
+                self.problems.pop(parameter.name, None)
+                self._changed(parameter.name, _plain(parameter.value))
+
+
+def _descriptor(rule: Any) -> ParameterDescriptor:
+    choices, limits, change = (rule.metadata[key] for key in ("choices", "range", "change"))
+    constraints = [f"One of {', '.join(choices)}."] if choices else []
+    descriptor = ParameterDescriptor(
+        description=rule.metadata["description"],
+        additional_constraints=" ".join([*constraints, f"Set {change.value}."]),
+        read_only=change is Change.NEVER,
+    )
+    if limits and rule.type == "int":
+        descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
+    elif limits:
+        descriptor.floating_point_range = [
+            FloatingPointRange(from_value=limits[0], to_value=limits[1])
+        ]
+    return descriptor
+
+
+def _frozen(value: Any) -> Any:
+    value = _plain(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    """Returns arrays, which come as array.array or a tuple, as a list."""
+    is_array = hasattr(value, "__len__") and not isinstance(value, (str, bytes))
+    return list(value) if is_array else value

@@ -1,0 +1,119 @@
+"""The report of `reward_node`: model, episode and each camera."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+from topreward_ros.nodes.diagnostics import (
+    ERROR,
+    OK,
+    WARN,
+    Rates,
+    camera_status,
+    diagnostic_array,
+    diagnostic_status,
+    memory_values,
+)
+
+if TYPE_CHECKING:
+    from topreward_ros.nodes.reward_node import RewardNode
+
+LAGGING_FRAMES = 3
+"""Waiting frames from which scoring counts as behind."""
+
+
+class RewardDiagnostics:
+    """Reads the node's state and makes its diagnostics."""
+
+    def __init__(self, node: RewardNode) -> None:
+        """Starts without a former report.
+
+        Args:
+            node: is read, never changed.
+        """
+        self._node = node
+        self._rates = Rates()
+
+    def message(self) -> DiagnosticArray:
+        """Returns the report of now."""
+        name = self._node.get_fully_qualified_name().lstrip("/")
+        parts = [self._model(), self._episode(), *self._cameras()]
+        statuses: list[DiagnosticStatus] = [diagnostic_status(name, *part) for part in parts]
+        return diagnostic_array(self._node.get_clock().now().to_msg(), statuses)
+
+    def _model(self) -> tuple[str, bytes, str, dict[str, str]]:
+        node, equipment = self._node, self._node.runner.equipment
+        scorer = equipment.scorer if equipment else None
+        level, text = OK, f"The node is {node.state}."
+        if node.failure:
+            level, text = ERROR, node.failure
+        elif node.settings.problems:
+            level, text = WARN, " ".join(node.settings.problems.values())
+        values = {
+            "state": node.state,
+            "model": scorer.name if scorer else "",
+            "fingerprint": scorer.fingerprint if scorer else "",
+            "frame_size": "x".join(map(str, scorer.frame_size)) if scorer else "",
+            **memory_values(),
+        }
+        return "model", level, text, values
+
+    def _episode(self) -> tuple[str, bytes, str, dict[str, str]]:
+        node, episode = self._node, self._node.runner.episode
+        middle, high = node.runner.latencies.percentiles()
+        last = episode.last if episode else None
+        readings = last.index + 1 if last else 0
+        pending = node.scoring.pending
+        values = {
+            "episode_id": episode.episode_id if episode else "",
+            "instruction": node.runner.instruction,
+            "readings": str(readings),
+            "reading_rate_hz": f"{self._rates.rate('readings', readings, time.monotonic()):.2f}",
+            "frames_selected": str(episode.intake.selected if episode else 0),
+            "frames_without_motion": str(episode.intake.gated if episode else 0),
+            "pending_frames": str(pending),
+            "latency_ms_p50": f"{middle:.1f}",
+            "latency_ms_p95": f"{high:.1f}",
+            "model_time_ms": f"{last.model_time * 1e3:.1f}" if last else "nan",
+            "lost_cameras": " ".join(self._lost()),
+        }
+        return "episode", *self._verdict(pending), values
+
+    def _verdict(self, pending: int) -> tuple[bytes, str]:
+        node, episode = self._node, self._node.runner.episode
+        if node.state != "active":
+            return OK, "No episode: the node is not active."
+        if node.runner.halted:
+            return ERROR, node.runner.halted
+        if episode is None:
+            return WARN, "Waiting for an instruction on task_instruction."
+        if self._lost():
+            return ERROR, f"Without usable image: {', '.join(self._lost())}."
+        if pending >= LAGGING_FRAMES:
+            return WARN, f"Scoring is {pending} frames behind; scores are merged."
+        if episode.warning:
+            return WARN, episode.warning
+        return OK, "Scoring." if episode.last else "Waiting for the first frame."
+
+    def _lost(self) -> list[str]:
+        equipment = self._node.runner.equipment
+        return equipment.watch.lost if equipment else []
+
+    def _cameras(self) -> list[tuple[str, bytes, str, dict[str, str]]]:
+        node, now = self._node, time.monotonic()
+        if node.cameras is None or node.runner.equipment is None:
+            return []
+        return [
+            camera_status(
+                camera,
+                topic=topic,
+                problem=node.cameras.problems.get(topic, ""),
+                rate=self._rates.rate(topic, camera.received, now),
+                age=now - camera.last_heard,
+                watched=node.state == "active",
+            )
+            for topic, camera in node.runner.equipment.watch.cameras.items()
+        ]

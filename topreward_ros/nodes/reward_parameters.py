@@ -1,0 +1,271 @@
+"""The parameters of `reward_node`: each is declared once, with its type, range and meaning."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.validate_topic_name import validate_topic_name
+
+from topreward_ros.method.prompt import InstructionError, PromptForm, validate_instruction
+from topreward_ros.method.reward import RewardForm
+from topreward_ros.video.mosaic import Layout
+from topreward_ros.video.motion import DEFAULT_THRESHOLD
+
+
+class Change(str, Enum):
+    """When a parameter may be set, and from when on it holds."""
+
+    UNCONFIGURED = "while unconfigured"
+    EPISODE = "at any time, for the next episode"
+    ALWAYS = "at any time, at once"
+    NEVER = "at the start only"
+
+
+def _is(
+    default: Any,
+    description: str,
+    change: Change,
+    *,
+    choices: Sequence[str] = (),
+    low: float | None = None,
+    high: float | None = None,
+    pattern: str = "",
+) -> Any:
+    metadata = {
+        "description": description,
+        "change": change,
+        "choices": tuple(choices),
+        "range": None if low is None else (low, high),
+        "pattern": pattern,
+    }
+    return field(default=default, metadata=metadata)
+
+
+def _names(enum: type[Enum]) -> list[str]:
+    return [member.value for member in enum]
+
+
+@dataclass(frozen=True)
+class RewardParameters:
+    """A snapshot of all parameters."""
+
+    model: str = _is(
+        "Qwen/Qwen3-VL-8B-Instruct",
+        "Hub id, checkpoint directory, demo, or random:<directory with a config.json>.",
+        Change.UNCONFIGURED,
+        pattern=r"\S(.*\S)?",
+    )
+    device: str = _is(
+        "auto",
+        "auto (a GPU where there is one), cpu, cuda or cuda:<number>.",
+        Change.UNCONFIGURED,
+        pattern=r"auto|cpu|cuda(:\d+)?",
+    )
+    dtype: str = _is(
+        "auto",
+        "Number format; auto: bfloat16 on a GPU, float32 on a CPU.",
+        Change.UNCONFIGURED,
+        choices=("auto", "float32", "bfloat16", "float16", "float64"),
+    )
+    quantization: str = _is(
+        "none", "Of the weights.", Change.UNCONFIGURED, choices=("none", "int8", "nf4")
+    )
+    prompt_form: str = _is(
+        "raw", "Form of the prompt.", Change.UNCONFIGURED, choices=_names(PromptForm)
+    )
+    frame_size: tuple[int, ...] = _is(
+        (0, 0), "[height, width] in px; [0, 0]: the model's own.", Change.UNCONFIGURED
+    )
+    max_pairs: int = _is(
+        256,
+        "Pairs of frames kept at most, an even number; bounds memory and the cost of an update.",
+        Change.UNCONFIGURED,
+        low=4,
+        high=4096,
+    )
+    attention: str = _is(
+        "sdpa", "Attention kernel.", Change.UNCONFIGURED, choices=("sdpa", "eager")
+    )
+    instruction: str = _is(
+        "", "The task in words; empty: wait for one on task_instruction.", Change.ALWAYS
+    )
+    cameras: tuple[str, ...] = _is(
+        ("/camera/image_raw",),
+        "Image topics, 1 to 16, in the order of the layout.",
+        Change.UNCONFIGURED,
+    )
+    transport: str = _is(
+        "auto",
+        "Type of the image topics: raw (Image), compressed (CompressedImage), auto (as published).",
+        Change.UNCONFIGURED,
+        choices=("auto", "raw", "compressed"),
+    )
+    layout: str = _is(
+        "row", "How several cameras become one frame.", Change.EPISODE, choices=_names(Layout)
+    )
+    camera_max_age: float = _is(
+        0.5,
+        "s; how much older than the newest picture another camera's may be to share its frame.",
+        Change.EPISODE,
+        low=0.001,
+        high=60.0,
+    )
+    sample_rate: float = _is(
+        0.0,
+        "Frames per second of camera time; 0.0: the model's own, usually 2.0.",
+        Change.EPISODE,
+        low=0.0,
+        high=60.0,
+    )
+    motion_gate: bool = _is(False, "Leave frames out that show nothing new.", Change.EPISODE)
+    motion_threshold: float = _is(
+        DEFAULT_THRESHOLD,
+        "Grey levels of change from which a frame is new; only with motion_gate.",
+        Change.EPISODE,
+        low=0.0,
+        high=255.0,
+    )
+    reward_form: str = _is(
+        "difference",
+        "difference of progress, or the paper's exp_clip.",
+        Change.EPISODE,
+        choices=_names(RewardForm),
+    )
+    success_threshold: float = _is(
+        math.nan,
+        "nat, at most 0; .nan: the calibration's or else the model's own. Without any, success is "
+        "never claimed.",
+        Change.EPISODE,
+    )
+    success_window: int = _is(
+        3, "Readings in the mean that is the success score.", Change.EPISODE, low=1, high=1000
+    )
+    success_hold: float = _is(
+        1.0,
+        "s for which the score must stay above the threshold.",
+        Change.EPISODE,
+        low=0.0,
+        high=3600.0,
+    )
+    success_min_duration: float = _is(
+        2.0,
+        "s from the episode's start before which success is never claimed.",
+        Change.EPISODE,
+        low=0.0,
+        high=86400.0,
+    )
+    calibration_file: str = _is("", "Written by `calibrate`; empty: none.", Change.UNCONFIGURED)
+    camera_timeout: float = _is(
+        2.0,
+        "s by the wall clock without an image after which a camera counts as lost.",
+        Change.ALWAYS,
+        low=0.05,
+        high=3600.0,
+    )
+    inbox_size: int = _is(
+        64,
+        "Frames that may wait for scoring; with more the episode ends as model_error.",
+        Change.EPISODE,
+        low=1,
+        high=10000,
+    )
+    on_clock_jump: str = _is(
+        "restart",
+        "After camera time went back: restart with a new episode, or stop until ~/reset.",
+        Change.ALWAYS,
+        choices=("restart", "stop"),
+    )
+    autostart: bool = _is(False, "Configure and activate without being asked.", Change.NEVER)
+
+
+RULES = {rule.name: rule for rule in fields(RewardParameters)}
+"""Every parameter by name; `metadata` as in its declaration."""
+
+
+def problem_of(name: str, value: Any) -> str | None:
+    """Returns one sentence on what is wrong with a parameter's value, or None."""
+    rule = RULES[name]
+    if not _has_type_of(value, rule.default):
+        expected = f"a value of type {_TYPES[rule.type]}"
+    else:
+        expected = _EXPECTATIONS.get(name, _general)(rule, value)
+    if expected is None:
+        return None
+    shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:77] + "..."
+    return f"{name} is {shown}; expected {expected}."
+
+
+def _has_type_of(value: Any, default: Any) -> bool:
+    if isinstance(default, tuple):
+        return isinstance(value, list) and all(type(item) is type(default[0]) for item in value)
+    return type(value) is type(default)
+
+
+def _general(rule: Any, value: Any) -> str | None:
+    choices, pattern, limits = (rule.metadata[key] for key in ("choices", "pattern", "range"))
+    if choices and value not in choices:
+        return f"one of {', '.join(choices)}"
+    if pattern and not re.fullmatch(pattern, value):
+        return f"something like: {rule.metadata['description']}"
+    if limits and not limits[0] <= value <= limits[1]:
+        return f"{limits[0]} to {limits[1]}: {rule.metadata['description']}"
+    return None
+
+
+def _frame_size(rule: Any, value: list[int]) -> str | None:
+    if value == [0, 0] or (len(value) == 2 and all(16 <= side <= 4096 for side in value)):
+        return None
+    return "two sides of 16 to 4096 px, [height, width], or [0, 0] for the model's own"
+
+
+def _max_pairs(rule: Any, value: int) -> str | None:
+    return "an even number" if value % 2 else _general(rule, value)
+
+
+def _threshold(rule: Any, value: float) -> str | None:
+    if math.isnan(value) or -math.inf < value <= 0.0:
+        return None
+    return "a log-probability of at most 0 (nat), or .nan for the calibration's or model's own"
+
+
+def _instruction(rule: Any, value: str) -> str | None:
+    try:
+        if value:
+            validate_instruction(value)
+    except InstructionError as error:
+        return f"one sentence of plain text. {str(error).rstrip('.')}"
+    return None
+
+
+def _cameras(rule: Any, value: list[str]) -> str | None:
+    if not 1 <= len(value) <= 16 or len(set(value)) != len(value):
+        return "1 to 16 image topics, each once"
+    for topic in value:
+        try:
+            validate_topic_name(topic)
+        except (InvalidTopicNameException, ValueError):
+            return f"names of image topics, and {topic!r} cannot be one"
+    return None
+
+
+_TYPES = {
+    "str": "string",
+    "int": "integer",
+    "float": "double",
+    "bool": "bool",
+    "tuple[int, ...]": "integer array",
+    "tuple[str, ...]": "string array",
+}
+_EXPECTATIONS: dict[str, Callable[[Any, Any], str | None]] = {
+    "frame_size": _frame_size,
+    "max_pairs": _max_pairs,
+    "success_threshold": _threshold,
+    "instruction": _instruction,
+    "cameras": _cameras,
+}

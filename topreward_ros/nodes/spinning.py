@@ -1,0 +1,116 @@
+"""Spins a node until SIGINT or SIGTERM, and lets it end in order.
+
+rclpy's own handlers take the context down at once, so that a node could neither finish its
+transitions nor publish its last words.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_node(
+    create: Callable[[], Node],
+    close: Callable[[Node], bool | None],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Runs a node until a signal, in the process's main thread.
+
+    A callback that raises is logged with its trace; the node lives on.
+
+    Args:
+        create: makes the node, after rclpy is initialised.
+        close: ends and destroys it. False: a thread of it is still busy in a library and cannot
+            be waited for; the process then ends without finalising Python.
+        arguments: of the command line; None: this process's.
+
+    Returns:
+        The exit code, 0.
+    """
+    with _signals() as stop:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        node = create()
+        _spin(node, stop)
+        ended = close(node)
+        rclpy.try_shutdown()
+    if ended is False:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    return 0
+
+
+class _Stop:
+    """Whether a signal has come, and whom to wake then."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.wake: Callable[[], None] | None = None
+
+    def ask(self) -> None:
+        self.asked.set()
+        if self.wake is not None:
+            self.wake()
+
+
+def _spin(node: Node, stop: _Stop) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    # spin_once() returns only after a callback, so a wake-up has to be one.
+    guard = node.create_guard_condition(lambda: None)
+    stop.wake = guard.trigger
+    try:
+        while not stop.asked.is_set() and executor.context.ok():
+            try:
+                executor.spin_once()
+            except ExternalShutdownException:
+                break
+            except Exception:
+                node.get_logger().error(f"A callback failed:\n{traceback.format_exc()}")
+    finally:
+        stop.wake = None
+        executor.remove_node(node)
+        executor.shutdown()
+
+
+@contextmanager
+def _signals() -> Iterator[_Stop]:
+    """Turns signals into a request to stop, even while the main thread waits inside of ROS."""
+    # Python runs handlers only between bytecodes, which a waiting executor never reaches; the
+    # byte on the socket is written at once.
+    stop = _Stop()
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    former = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+
+    def listen() -> None:
+        while number := reader.recv(1):
+            if number[0] in SIGNALS:
+                stop.ask()
+
+    listener = threading.Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    try:
+        yield stop
+    finally:
+        signal.set_wakeup_fd(former)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        writer.close()
+        listener.join()
+        reader.close()
