@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from topreward_ros.method.metrics import (
     MetricError,
     success_auc,
+    success_roc,
     summarise,
     value_order_correlation,
 )
@@ -60,6 +61,13 @@ def test_auc_is_the_share_of_pairs_in_the_right_order_with_ties_half():
 
 def test_auc_takes_minus_infinity_as_the_lowest_score():
     assert success_auc([-1.0, -math.inf, -5.0], [1, 0, 0]) == 1.0
+
+
+def test_a_roc_curve_goes_point_by_point_from_the_highest_score_to_the_lowest():
+    roc = success_roc([-1.0, -2.0, -2.0, -math.inf], [True, True, False, False])
+    np.testing.assert_array_equal(roc.scores, [math.inf, -1.0, -2.0, -math.inf])
+    np.testing.assert_array_equal(roc.true_rate, [0.0, 0.5, 1.0, 1.0])
+    np.testing.assert_array_equal(roc.false_rate, [0.0, 0.0, 0.5, 1.0])
 
 
 @given(st.lists(st.tuples(st.integers(-50, 0), st.booleans()), min_size=2))

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata, spearmanr
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
 
 class MetricError(ValueError):
@@ -31,6 +31,21 @@ class Summary:
     mean: float
     count: int
     undefined: int
+
+
+@dataclass(frozen=True)
+class RocCurve:
+    """A ROC curve from (0, 0) to (1, 1), by falling score.
+
+    Attributes:
+        false_rate: (P,) share of failures with at least this score.
+        true_rate: (P,) share of successes with at least this score.
+        scores: (P,) the score at each point; plus infinity at the first.
+    """
+
+    false_rate: NDArray[np.float64]
+    true_rate: NDArray[np.float64]
+    scores: NDArray[np.float64]
 
 
 def value_order_correlation(values: ArrayLike) -> float:
@@ -65,7 +80,26 @@ def success_auc(scores: ArrayLike, labels: ArrayLike) -> float:
     return float(roc_auc_score(truth, rankdata(values)))
 
 
-def checked_scores(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def success_roc(scores: ArrayLike, labels: ArrayLike) -> RocCurve:
+    """The ROC curve of a score, success against failure.
+
+    Args:
+        scores: (N,) one score per episode; minus infinity ranks lowest.
+        labels: (N,) true for success.
+
+    Raises:
+        MetricError: as in `success_auc`.
+    """
+    values, truth = checked_scores(scores, labels)
+    distinct, ranks = np.unique(values, return_inverse=True)
+    false_rate, true_rate, first = roc_curve(truth, ranks, drop_intermediate=False)
+    points = distinct[first[1:].astype(int)]
+    return RocCurve(false_rate, true_rate, np.concatenate([[np.inf], points]))
+
+
+def checked_scores(
+    scores: ArrayLike, labels: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Scores as float64 and labels as bool, both (N,), fit for a ROC curve.
 
     Raises:

@@ -1,0 +1,320 @@
+"""Rules of the command `calibrate`, from labelled bags through a real model to the file.
+
+The model has random weights: all it can tell is that a dark picture stays dark ("success", level
+about -7.5 nat) from one that grows bright ("failure", about -8.3 nat). That is enough to calibrate.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from topreward_ros.method.calibration import CalibrationMismatch, ScoringSetup
+from topreward_ros.method.calibration_file import load_calibration
+from topreward_ros.method.success import SuccessSettings
+from topreward_ros.offline.calibrate import main
+from topreward_ros.offline.labelled_recordings import LabelledRecording, LabelsError, read_labels
+from topreward_ros.offline.score_file import ScoreFile
+from topreward_ros.video.recording import open_recording
+
+TASK = "put the red cube"
+OTHER_TASK = "put the red cube in the cup"
+FAILURES, SUCCESSES = 22, 4
+PROMISE = ["--false-stop-rate", "0.1", "--confidence", "0.9"]
+STORE = get_typestore(Stores.ROS2_JAZZY)
+IMAGE = "sensor_msgs/msg/Image"
+
+
+def write_bag(path, seed, success, topic="/camera/image_raw", frames=8):
+    header = STORE.types["std_msgs/msg/Header"]
+    stamp = STORE.types["builtin_interfaces/msg/Time"]
+    rng = np.random.default_rng(seed)
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(topic, IMAGE, typestore=STORE)
+        for index in range(frames):
+            brightness = 0 if success else 28 * index
+            pixels = rng.integers(0, 30, (64, 64, 3)).astype(np.uint8) + np.uint8(brightness)
+            when = stamp(sec=1_764_000_000 + index // 2, nanosec=500_000_000 * (index % 2))
+            message = STORE.types[IMAGE](
+                header=header(stamp=when, frame_id="optical"), height=64, width=64,
+                encoding="rgb8", is_bigendian=0, step=192, data=pixels.reshape(-1),
+            )  # fmt: skip
+            nanoseconds = when.sec * 10**9 + when.nanosec
+            writer.write(connection, nanoseconds, STORE.serialize_cdr(message, IMAGE))
+    return path
+
+
+def write_labels(folder, rows, columns=("path", "instruction", "success")):
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    pytest.importorskip("transformers", reason="the models extra is not installed")
+    from checkpoints import write_qwen3_vl
+
+    return write_qwen3_vl(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def episodes(tmp_path_factory):
+    """A folder of labelled bags, the label being that of the module's docstring."""
+    folder = tmp_path_factory.mktemp("episodes")
+    rows = []
+    for seed in range(FAILURES + SUCCESSES):
+        success = seed >= FAILURES
+        write_bag(folder / f"episode_{seed:03d}", seed, success)
+        rows.append((f"episode_{seed:03d}", TASK, int(success)))
+    return write_labels(folder, rows)
+
+
+def model_arguments(checkpoint):
+    return ["--model", str(checkpoint), "--device", "cpu", "--frame-size", "64", "64"]
+
+
+def lines(path):
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory, checkpoint, episodes):
+    output = tmp_path_factory.mktemp("calibrated")
+    arguments = [str(episodes), *model_arguments(checkpoint), *PROMISE, "--output", str(output)]
+    assert main(arguments) == 0
+    return output
+
+
+def test_labelled_bags_become_a_calibration_that_separates_them(calibrated):
+    calibration = load_calibration(calibrated / "calibration.yaml")
+    task = calibration.for_instruction(TASK)
+    assert (task.failures, task.successes, task.false_stops) == (FAILURES, SUCCESSES, 0)
+    assert task.detection_rate.value == task.auc.value == 1.0
+    assert task.floor < task.threshold < task.ceiling < 0.0
+    assert task.longest_failure == 3.5
+
+
+def test_the_calibration_is_accepted_by_a_node_with_the_same_model_and_no_other(
+    calibrated, checkpoint
+):
+    from topreward_ros.models.loading import load_scorer
+
+    calibration = load_calibration(calibrated / "calibration.yaml")
+    scorer = load_scorer(str(checkpoint), device="cpu", frame_size=(64, 64))
+    setup = ScoringSetup(
+        scorer.name, scorer.fingerprint, scorer.prompt_form.value, scorer.frame_size,
+        scorer.sample_rate,
+    )  # fmt: skip
+    calibration.check(setup, SuccessSettings())
+    larger = load_scorer(str(checkpoint), device="cpu", frame_size=(96, 96))
+    assert larger.fingerprint != scorer.fingerprint
+    with pytest.raises(CalibrationMismatch, match="model"):
+        calibration.check(replace(setup, fingerprint=larger.fingerprint), SuccessSettings())
+
+
+def test_new_episodes_are_stopped_as_promised(calibrated, checkpoint, tmp_path):
+    from topreward_ros.episode import EpisodeSettings
+    from topreward_ros.models.loading import load_scorer
+    from topreward_ros.offline.labels import score_recording
+
+    calibration = load_calibration(calibrated / "calibration.yaml")
+    threshold = calibration.for_instruction(TASK).threshold
+    settings = EpisodeSettings(replace(calibration.detector, threshold=threshold))
+    scorer = load_scorer(str(checkpoint), device="cpu", frame_size=(64, 64))
+    for seed in range(1000, 1010):
+        success = seed % 2 == 0
+        recording = open_recording(write_bag(tmp_path / str(seed), seed, success))
+        readings = list(score_recording(scorer, recording, TASK, settings))
+        assert readings[-1].success == success
+
+
+def test_figures_and_picture_show_what_the_file_says(calibrated):
+    task = load_calibration(calibrated / "calibration.yaml").tasks[0]
+    figures = json.loads((calibrated / "calibration.json").read_text(encoding="utf-8"))["tasks"][0]
+    assert figures["threshold"] == task.threshold
+    above = [one["success"] for one in figures["episodes"] if one["level"] > task.threshold]
+    assert above == [True] * SUCCESSES
+    assert figures["roc"]["successes_detected"][-1] == 1.0
+    picture = np.asarray(Picture.open(calibrated / "calibration.png").convert("RGB"))
+    assert picture.shape == (552, 1560, 3)
+    # Failures and successes are both in it: pixels that are clearly red, and clearly green.
+    red, green = picture[..., 0].astype(int), picture[..., 1].astype(int)
+    assert (red - green > 60).sum() > 200
+    assert (green - red > 60).sum() > 200
+
+
+def test_finished_episodes_are_not_scored_again(calibrated, checkpoint, episodes, tmp_path):
+    scores = tmp_path / "scores.jsonl"
+    marked = lines(calibrated / "scores.jsonl")
+    # A score that no model gives shows where the numbers come from.
+    marked[1] = json.dumps(json.loads(marked[1]) | {"log_probs": [-55.0] * 8})
+    scores.write_text("\n".join(marked) + "\n", encoding="utf-8")
+    arguments = [str(episodes), *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path)]
+    assert main(arguments) == 0
+    assert lines(scores) == marked
+    figures = json.loads((tmp_path / "calibration.json").read_text(encoding="utf-8"))
+    assert figures["tasks"][0]["episodes"][0]["level"] == -55.0
+
+
+def test_too_few_failures_are_refused_with_the_number_and_write_no_calibration(
+    calibrated, checkpoint, episodes, tmp_path, capsys
+):
+    (tmp_path / "scores.jsonl").write_bytes((calibrated / "scores.jsonl").read_bytes())
+    arguments = [str(episodes), *model_arguments(checkpoint), "--output", str(tmp_path)]
+    assert main(arguments) == 1
+    refusal = capsys.readouterr().err
+    assert "at least 59 labelled failures" in refusal
+    assert "record 37 more" in refusal
+    assert not (tmp_path / "calibration.yaml").exists()
+
+
+def test_other_settings_score_anew(calibrated, checkpoint, episodes, tmp_path, capsys):
+    (tmp_path / "scores.jsonl").write_bytes((calibrated / "scores.jsonl").read_bytes())
+    arguments = [
+        str(episodes), *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path),
+        "--sample-rate", "1.0", "--window", "2",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    assert "scoring anew" in capsys.readouterr().err
+    assert load_calibration(tmp_path / "calibration.yaml").setup.sample_rate == 1.0
+    assert len(json.loads(lines(tmp_path / "scores.jsonl")[1])["log_probs"]) == 4
+
+
+def test_recordings_can_be_listed_without_a_labels_file(
+    calibrated, checkpoint, episodes, tmp_path, capsys
+):
+    bags = [str(episodes / f"episode_{index:03d}") for index in range(FAILURES + SUCCESSES)]
+    (tmp_path / "scores.jsonl").write_bytes((calibrated / "scores.jsonl").read_bytes())
+    arguments = [
+        "--instruction", TASK, "--failures", *bags[:FAILURES], "--successes", *bags[FAILURES:],
+        *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path),
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    listed = load_calibration(tmp_path / "calibration.yaml").tasks
+    assert listed == load_calibration(calibrated / "calibration.yaml").tasks
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(checkpoint, episodes, tmp_path):
+    scores = tmp_path / "scores.jsonl"
+    command = [sys.executable, "-m", "topreward_ros.offline.calibrate", str(episodes),
+               *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path)]  # fmt: skip
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
+    deadline = time.monotonic() + 300
+    while not (scores.exists() and len(lines(scores)) > 3):
+        assert first.poll() is None, first.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    first.send_signal(signal.SIGINT)
+    _, errors = first.communicate(timeout=60)
+    assert first.returncode == 130, errors
+    assert "goes on from there" in errors
+    assert "Traceback" not in errors
+    done = lines(scores)
+    assert 3 < len(done) <= FAILURES + SUCCESSES
+    assert main(command[3:]) == 0
+    assert lines(scores)[: len(done)] == done
+    assert len(lines(scores)) == 1 + FAILURES + SUCCESSES
+
+
+def test_a_damaged_recording_is_named(checkpoint, tmp_path, capsys):
+    write_bag(tmp_path / "good", 1, True)
+    (tmp_path / "bad.mcap").write_bytes(b"no bag")
+    write_labels(tmp_path, [("good", TASK, 1), ("bad.mcap", TASK, 0)])
+    arguments = [str(tmp_path), *model_arguments(checkpoint), "--output", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    refusal = capsys.readouterr().err
+    assert "bad.mcap" in refusal
+    assert "Traceback" not in refusal
+    assert len(lines(tmp_path / "out" / "scores.jsonl")) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("path,success\nbag,1\n", "lacks the column instruction"),
+        ("", "lacks the column path"),
+        ("path,instruction,success\n", "labels no recording"),
+        ("path,instruction,success\nbag,pick,maybe\n", 'line 2: success is "maybe"'),
+        ("path,instruction,success\nabsent,pick,1\n", "line 2: there is no recording .*absent"),
+        ("path,instruction,success\n,pick,1\n", "line 2: the path is empty"),
+        ("path,instruction,success\nbag,,1\n", "line 2: The instruction is empty"),
+        ("path,instruction,success\nbag\n", 'line 2: success is "None"'),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused_by_line(tmp_path, text, sentence):
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(LabelsError, match=sentence):
+        read_labels(tmp_path)
+
+
+def test_labels_are_read_in_every_usual_spelling(tmp_path):
+    (tmp_path / "bag").mkdir()
+    words = {"1": True, "TRUE": True, "yes": True, "0": False, "False": False, " failure": False}
+    write_labels(
+        tmp_path,
+        [("bag", f" {TASK} ", word, "extra") for word in words],
+        ("path", "instruction", "success", "note"),
+    )
+    read = read_labels(tmp_path / "labels.csv")
+    assert [one.success for one in read] == list(words.values())
+    assert {one.instruction for one in read} == {TASK}
+    with pytest.raises(LabelsError, match="cannot be read"):
+        read_labels(tmp_path / "other.csv")
+
+
+def test_a_score_belongs_to_the_bytes_and_the_instruction_it_was_made_from(tmp_path):
+    recording = LabelledRecording(write_bag(tmp_path / "bag", 0, True), TASK, True)
+    path = tmp_path / "scores.jsonl"
+    with ScoreFile(path, {"model": "a"}) as scores:
+        scores.add(recording, [-1.0, math.nan], [0.0, 0.5])
+    with path.open("a") as file:
+        file.write('{"key": "torn')
+    with ScoreFile(path, {"model": "a"}) as scores:
+        assert not scores.outdated
+        kept = scores.episode(replace(recording, success=False))
+        assert kept.episode_times == (0.0, 0.5)
+        assert math.isnan(kept.log_probs[1])
+        assert not kept.success
+        assert scores.episode(replace(recording, instruction=OTHER_TASK)) is None
+        scores.add(replace(recording, instruction=OTHER_TASK), [-2.0], [0.0])
+    with ScoreFile(path, {"model": "a"}) as scores:
+        assert scores.episode(replace(recording, instruction=OTHER_TASK)).log_probs == (-2.0,)
+        next((tmp_path / "bag").glob("*.mcap")).write_bytes(b"recorded anew")
+        assert scores.episode(recording) is None
+    with ScoreFile(path, {"model": "b"}) as scores:
+        assert scores.outdated
+        assert len(lines(path)) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["folder", "--successes", "bag"], ["folder", "--window", "three"]]
+)
+def test_a_wrong_command_line_is_explained(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert "calibrate: error:" in capsys.readouterr().err
+
+
+def test_help_shows_the_labels_file_and_examples(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--help"])
+    assert exit_.value.code == 0
+    shown = capsys.readouterr().out
+    assert "path,instruction,success" in shown
+    assert "59 for 5 % at 95 %" in shown

@@ -1,0 +1,102 @@
+"""Scores of episodes that are already done, so that an interrupted run goes on where it was.
+
+One JSON line per episode, written at once; the first line says what the scores depend on.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+
+from topreward_ros.method.calibrating import LabelledEpisode
+from topreward_ros.offline.labelled_recordings import LabelledRecording
+
+
+class ScoreFile:
+    """A file of scores, open for adding more; a context manager."""
+
+    def __init__(self, path: Path, conditions: dict[str, object]) -> None:
+        """Opens the file and keeps what is in it if it was made under the same conditions.
+
+        Args:
+            path: the file; it need not exist.
+            conditions: all that decides the scores beside the recordings; plain JSON values.
+        """
+        self.path = path
+        self._done: dict[str, dict[str, object]] = {}
+        head = json.dumps(conditions, sort_keys=True)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = text.splitlines()
+        self.outdated = bool(lines) and lines[0] != head
+        """Whether the scores of another setup were thrown away."""
+        going_on = bool(lines) and not self.outdated
+        self._file = path.open("a" if going_on else "w", encoding="utf-8")
+        if not going_on:
+            self._write(head)
+            return
+        self._done = dict(filter(None, map(_entry, lines[1:])))
+        if not text.endswith("\n"):
+            self._write("")
+
+    def __enter__(self) -> ScoreFile:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def episode(self, recording: LabelledRecording) -> LabelledEpisode | None:
+        """The scores of a recording under its present label; None if it is yet to be scored."""
+        scores = self._done.get(_key(recording))
+        if scores is None:
+            return None
+        return LabelledEpisode(
+            name=str(recording.path),
+            instruction=recording.instruction,
+            success=recording.success,
+            log_probs=tuple(scores["log_probs"]),
+            episode_times=tuple(scores["episode_times"]),
+        )
+
+    def add(
+        self, recording: LabelledRecording, log_probs: list[float], episode_times: list[float]
+    ) -> None:
+        """Keeps the scores of a recording, on disk when this returns.
+
+        Args:
+            recording: what was scored.
+            log_probs: (N,) nats.
+            episode_times: (N,) s.
+        """
+        key = _key(recording)
+        scores = {"key": key, "log_probs": log_probs, "episode_times": episode_times}
+        self._done[key] = scores
+        self._write(json.dumps(scores))
+
+    def _write(self, line: str) -> None:
+        self._file.write(line + "\n")
+        self._file.flush()
+
+
+def _entry(line: str) -> tuple[str, dict[str, object]] | None:
+    try:
+        scores = json.loads(line)
+        return scores["key"], scores
+    except (ValueError, KeyError):
+        return None  # the line that was being written when the machine stopped
+
+
+def _key(recording: LabelledRecording) -> str:
+    """Names a recording's bytes and its instruction: a new recording at an old path is another."""
+    path = recording.path
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    state = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns)
+             for file in files if file.is_file()]  # fmt: skip
+    return json.dumps([str(path.resolve()), recording.instruction, state])
