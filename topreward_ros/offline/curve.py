@@ -92,8 +92,7 @@ def _head(figure: Figure, report: EpisodeReport) -> None:
         RIGHT, 0.957, verdict, fontsize=13, fontweight="bold", va="center", ha="right", color=colour
     )
     latency = report.summary()["latency_ms_p50"]
-    model = "demo model" if report.model == "demo" else f"model {report.model}"
-    facts = [model, str(report.episode), f"{len(report.readings)} readings"]
+    facts = [report.model_label, str(report.episode), f"{len(report.readings)} readings"]
     facts += [f"{latency:.0f} ms from frame to reading"] if latency is not None else []
     figure.text(LEFT, 0.921, " · ".join(facts), fontsize=9.5, color=MUTED, va="center",
                 parse_math=False)  # fmt: skip

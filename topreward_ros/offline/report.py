@@ -140,6 +140,11 @@ class EpisodeReport:
         return self.readings[0].stamp - self.readings[0].episode_time
 
     @property
+    def model_label(self) -> str:
+        """How the model is called before people; the demo model never goes by another name."""
+        return "demo model" if self.model == "demo" else self.model
+
+    @property
     def success_time(self) -> float | None:
         """S since the episode's start at which success latched; None where it never did."""
         return next((each.episode_time for each in self.readings if each.success), None)
@@ -181,6 +186,35 @@ class EpisodeReport:
 def write_summary(report: EpisodeReport, path: Path) -> None:
     """Writes the summary as JSON; what is not a finite number is null there."""
     path.write_text(json.dumps(report.summary(), indent=2, allow_nan=False) + "\n")
+
+
+def write_report(report: EpisodeReport, directory: Path, *, gif: bool = False) -> list[Path]:
+    """Writes summary.json, curve.png and overlay.mp4 into a directory, which is made.
+
+    Args:
+        report: the episode.
+        directory: where to.
+        gif: overlay.gif as well.
+
+    Returns:
+        What was written; without pictures there is no film.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    # Imported here: matplotlib and encoders take a second that nodes do not have.
+    from topreward_ros.offline.curve import draw_curve
+    from topreward_ros.offline.film import write_film, write_gif
+
+    directory.mkdir(parents=True, exist_ok=True)
+    writers = {"summary.json": write_summary, "curve.png": draw_curve}
+    if len(report.frames):
+        writers["overlay.mp4"] = write_film
+        if gif:
+            writers["overlay.gif"] = write_gif
+    for name, write in writers.items():
+        write(report, directory / name)
+    return [directory / name for name in writers]
 
 
 def _for_json(value: object) -> object:
