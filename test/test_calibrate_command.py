@@ -182,6 +182,20 @@ def test_too_few_failures_are_refused_with_the_number_and_write_no_calibration(
     assert not (tmp_path / "calibration.yaml").exists()
 
 
+def test_a_threshold_that_misses_most_successes_is_warned_of(
+    calibrated, checkpoint, episodes, tmp_path, capsys
+):
+    scored = lines(calibrated / "scores.jsonl")
+    scored[1] = json.dumps(json.loads(scored[1]) | {"log_probs": [-0.5] * 8})
+    (tmp_path / "scores.jsonl").write_text("\n".join(scored) + "\n", encoding="utf-8")
+    arguments = [str(episodes), *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path)]
+    assert main(arguments) == 0
+    assert load_calibration(tmp_path / "calibration.yaml").tasks[0].threshold == -0.5
+    report = capsys.readouterr().err
+    assert "Successes detected: 0.0%" in report
+    assert "0 of 22 may lie above it, and with 38 failures it would be 1" in report
+
+
 def test_other_settings_score_anew(calibrated, checkpoint, episodes, tmp_path, capsys):
     (tmp_path / "scores.jsonl").write_bytes((calibrated / "scores.jsonl").read_bytes())
     arguments = [

@@ -67,6 +67,7 @@ def test_the_least_number_of_failures_is_the_published_one(rate, confidence, nee
     bound = FalseStopBound(rate, confidence)
     assert bound.failures_needed == needed
     assert bound.allowed_false_stops(needed) == 0
+    assert bound.failures_for(0) == needed
     with pytest.raises(TooFewFailuresError, match=f"needs at least {needed} .* record 1 more"):
         bound.allowed_false_stops(needed - 1)
 
@@ -79,6 +80,13 @@ def test_as_many_failures_as_the_exact_binomial_tail_allows_may_lie_above(rate, 
     allowed = bound.allowed_false_stops(count)
     assert binom.cdf(allowed, count, rate) <= 1 - confidence + 1e-9
     assert binom.cdf(allowed + 1, count, rate) > 1 - confidence
+
+
+def test_one_more_failure_may_lie_above_from_the_number_that_is_named_on():
+    bound = FalseStopBound(0.05, 0.95)
+    # The classical sizes for 95 % / 95 % tolerance limits (Wilks).
+    assert [bound.failures_for(allowed) for allowed in (0, 1, 2)] == [59, 93, 124]
+    assert [bound.allowed_false_stops(count) for count in (92, 93, 123, 124)] == [0, 1, 1, 2]
 
 
 def test_the_threshold_is_the_order_statistic_and_counts_ties_as_failures():

@@ -58,6 +58,13 @@ class FalseStopBound:
         tails = binom.cdf(np.arange(failures), failures, self.rate)
         return max(int(np.count_nonzero(tails <= 1.0 - self.confidence)) - 1, 0)
 
+    def failures_for(self, false_stops: int) -> int:
+        """Least number of failures of which so many may lie above the threshold."""
+        failures = self.failures_needed
+        while binom.cdf(false_stops, failures, self.rate) > 1.0 - self.confidence:
+            failures += 1
+        return failures
+
     def threshold(self, levels: ArrayLike) -> float:
         """Lowest threshold that keeps the promise; success means strictly above it.
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from topreward_ros.method.calibrating import LabelledEpisode, calibrate, episode_levels
-from topreward_ros.method.calibration import Calibration, ScoringSetup
+from topreward_ros.method.calibration import Calibration, ScoringSetup, TaskCalibration
 from topreward_ros.method.calibration_file import save_calibration
 from topreward_ros.method.conformal import FalseStopBound
 from topreward_ros.method.metrics import success_roc
@@ -216,13 +216,20 @@ def _report(calibration: Calibration, folder: Path, console: Console) -> None:
             f"{detected.high:.1%}]; ROC-AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}].",
             markup=False,
         )
-        if task.detection_rate.value < 0.5:
-            console.print(
-                "  Warning: this threshold misses most successes; the model can hardly tell these "
-                "failures from successes. Look at calibration.png.",
-                markup=False,
-            )
+        if detected.value < 0.5:
+            console.print(_warning(task), markup=False)
     console.print(f"Written to {folder}: calibration.yaml, .json, .png.", markup=False)
+
+
+def _warning(task: TaskCalibration) -> str:
+    bound = FalseStopBound(task.false_stop_rate, task.confidence)
+    allowed = bound.allowed_false_stops(task.failures)
+    return (
+        "  Warning: this threshold misses most successes. Either the model cannot tell these "
+        "failures from successes (see calibration.png), or a few failures that look like "
+        f"successes set it: {allowed} of {task.failures} may lie above it, and with "
+        f"{bound.failures_for(allowed + 1)} failures it would be {allowed + 1}."
+    )
 
 
 if __name__ == "__main__":

@@ -105,7 +105,8 @@ def _draw_levels(
         task.threshold, color=INK, linewidth=1.5, label=f"threshold {_nat(task.threshold)}"
     )
     axes.set(xlabel="level at which the detector latches (nat)", ylabel="episodes")
-    axes.legend(loc="best", fontsize=8.5, edgecolor=GRID)
+    axes.set_ylim(top=1.35 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(loc="upper left", fontsize=8.5, edgecolor=GRID)
 
 
 def _draw_curves(axes: Axes, task: TaskCalibration, episodes: list[LabelledEpisode]) -> None:
