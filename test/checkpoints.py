@@ -1,4 +1,4 @@
-"""Small random checkpoints of real architectures, written to a directory as a hub would hold them."""
+"""Small random checkpoints of real architectures, written as a hub would hold them."""
 
 from __future__ import annotations
 

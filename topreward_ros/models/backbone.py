@@ -15,13 +15,28 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from topreward_ros.method.prompt import Prompt
+from topreward_ros.method.prompt import ChatMarkup, Prompt
 from topreward_ros.models.answer import answer_log_probs
 from topreward_ros.models.contract import Capabilities
 from topreward_ros.models.kv_cache import PreallocatedCache
 
 MAX_SUFFIX_TOKENS = 1152
 """Room for the text after the video: the question and the longest instruction that is taken."""
+
+
+@dataclass(frozen=True)
+class VideoUnit:
+    """Frames that are encoded together.
+
+    Attributes:
+        frames: (frames_per_unit, height, width, 3) uint8 RGB.
+        stamps: the frames' times in seconds since the episode's start.
+        number: how many units came before in the episode, the dropped ones included.
+    """
+
+    frames: NDArray[np.uint8]
+    stamps: tuple[float, ...]
+    number: int
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,7 @@ class Chunk:
         embeds: (n, hidden) input embeddings, vision features in place.
         positions: (axes, n) int64 rotary positions, relative to the chunk's start.
         advance: by how much the position of whatever follows moves on.
-        visual: (n,) bool, where `embeds` comes from the vision tower.
+        visual: (n,) bool, which tokens are the picture's.
         deepstack: for each of the first language layers, (visual tokens, hidden) to be added.
     """
 
@@ -59,6 +74,8 @@ class Backbone(ABC):
     """
 
     capabilities: Capabilities
+    markup = ChatMarkup()
+    """How the family marks the turns of a conversation."""
 
     def __init__(
         self,
@@ -89,13 +106,8 @@ class Backbone(ABC):
         """The text before the first frame."""
 
     @abstractmethod
-    def unit(self, frames: NDArray[np.uint8], stamps: Sequence[float]) -> Chunk:
-        """Encodes one unit of frames.
-
-        Args:
-            frames: (frames_per_unit, height, width, 3) uint8 RGB.
-            stamps: the frames' times in seconds since the episode's start.
-        """
+    def unit(self, unit: VideoUnit) -> Chunk:
+        """Encodes one unit of frames, with the text that goes before it."""
 
     @abstractmethod
     def suffix(self, instruction: str) -> Chunk:
@@ -122,20 +134,22 @@ class Backbone(ABC):
         """
 
     @abstractmethod
-    def reference_log_prob(
-        self, frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], instruction: str
-    ) -> float:
+    def reference_log_prob(self, video: Sequence[VideoUnit], instruction: str) -> float:
         """Scores a whole video by the model's public forward, sharing nothing with streaming."""
 
     def new_cache(self, capacity: int) -> PreallocatedCache:
         """Returns an empty cache for `capacity` tokens."""
         return PreallocatedCache(self.text_config.num_hidden_layers, capacity)
 
-    def token_bytes(self) -> int:
-        """Returns the memory that one token takes in a cache."""
+    def cache_bytes(self, tokens: int) -> int:
+        """Returns the memory that a session over so many tokens takes beside the model."""
+        return tokens * self.text_config.num_hidden_layers * self.layer_token_bytes()
+
+    def layer_token_bytes(self) -> int:
+        """Returns the memory of one token's keys and values in one attention layer."""
         text = self.text_config
-        heads, size = text.num_key_value_heads, text.head_dim
-        return 2 * text.num_hidden_layers * heads * size * self.model.dtype.itemsize
+        size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        return 2 * text.num_key_value_heads * size * self.model.dtype.itemsize
 
     def answer(self, hidden: torch.Tensor) -> torch.Tensor:
         """Returns (n,) log-probabilities of the answer for (n, hidden) states."""
@@ -143,8 +157,22 @@ class Backbone(ABC):
 
 
 def unit_of(
-    frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], size: int
-) -> tuple[NDArray[np.uint8], list[float]]:
-    """Stacks frames to one unit; a unit that is short of frames repeats its last one."""
+    frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], size: int, number: int
+) -> VideoUnit:
+    """Makes one unit of up to `size` frames; one that is short of frames repeats its last."""
     missing = size - len(frames)
-    return np.stack([*frames, *[frames[-1]] * missing]), [*stamps, *[stamps[-1]] * missing]
+    return VideoUnit(
+        np.stack([*frames, *[frames[-1]] * missing]),
+        (*stamps, *[stamps[-1]] * missing),
+        number,
+    )
+
+
+def units_of(
+    frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], size: int
+) -> list[VideoUnit]:
+    """Cuts a whole video into units; the last one may repeat its last frame."""
+    return [
+        unit_of(frames[i : i + size], stamps[i : i + size], size, i // size)
+        for i in range(0, len(frames), size)
+    ]

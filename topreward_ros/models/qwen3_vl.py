@@ -97,9 +97,7 @@ class Qwen3VL(Backbone):
         self, frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], instruction: str
     ) -> float:
         """Scores a whole video by the public forward; positions are transformers' own."""
-        units = [
-            unit_of(frames[i : i + 2], stamps[i : i + 2], 2) for i in range(0, len(frames), 2)
-        ]
+        units = [unit_of(frames[i : i + 2], stamps[i : i + 2], 2) for i in range(0, len(frames), 2)]
         spans = [
             self.layout.preamble(),
             *[self.layout.pair(sum(times) / 2) for _, times in units],

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from topreward_ros.models.backbone import MAX_SUFFIX_TOKENS, Backbone, Chunk, unit_of
 from topreward_ros.models.frame_order import FrameOrder
 from topreward_ros.models.thinning import Thinning
-from topreward_ros.models.video_memory import Track, VideoMemory
+from topreward_ros.models.video_memory import VideoMemory
 
 
 class StreamingSession:
