@@ -154,7 +154,7 @@ def test_lines_break_between_words_and_inside_only_of_long_ones():
     assert wrap("", 14, 90, 2) == ()
 
 
-@pytest.mark.parametrize("letters", ["äß", "жц", "λω", "éñ", "…–"])
+@pytest.mark.parametrize("letters", ["äß", "жц", "λω", "éñ", "…ø"])
 def test_letters_beyond_ascii_are_drawn_as_themselves(letters):
     drawn = []
     for letter in [*letters, "\uffff"]:

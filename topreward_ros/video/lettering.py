@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from contextlib import suppress
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import cv2
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 
 
+_ALPHABETS = "DejaVuSans.ttf"
 _FALLBACKS = (
     "NotoSansCJK-Regular.ttc",
     "wqy-zenhei.ttc",
@@ -94,13 +96,15 @@ def _font_file(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def _other_fonts() -> tuple[str, ...]:
-    import matplotlib
-
-    files = [f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf"]
-    for file in _FALLBACKS:
+    """Returns the files of the fonts that are there; the first is good for most alphabets."""
+    package = find_spec("matplotlib")  # importing it would leave files in the home directory
+    places = package.submodule_search_locations if package else None
+    bundled = [f"{place}/mpl-data/fonts/ttf" for place in places or ()]
+    files = []
+    for name in (*(f"{place}/{_ALPHABETS}" for place in bundled), _ALPHABETS, *_FALLBACKS):
         with suppress(OSError):
-            files.append(ImageFont.truetype(file, 12).path)
-    return tuple(files)
+            files.append(str(ImageFont.truetype(name, 12).path))
+    return (*files, "")
 
 
 def _has(file: str, letter: str) -> bool:

@@ -8,7 +8,7 @@ STAMP_TOLERANCE = 1e-6
 """Seconds. Today's stamps as float64 seconds are 0.24 µs apart."""
 
 
-class ClockJump(ValueError):  # noqa: N818 - an event of the stream, named as such everywhere
+class ClockJump(ValueError):
     """The camera's time went back; what follows cannot belong to the same video."""
 
 
