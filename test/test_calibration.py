@@ -174,6 +174,12 @@ def test_floor_is_where_episodes_start_and_ceiling_where_successes_end():
     assert task.ceiling == pytest.approx(np.median(ends))
 
 
+def test_the_promise_reaches_as_far_as_the_longest_failure_and_no_success_stretches_it():
+    made = episodes()
+    slow = replace(made[-1], episode_times=tuple(3.0 * time for time in made[-1].episode_times))
+    assert calibrate([*made, slow], SETUP, DETECTOR, BOUND).tasks[0].longest_failure == 5.5
+
+
 def test_failures_that_cannot_latch_leave_the_threshold_at_the_floor():
     short = [replace(one, log_probs=(-8.0,), episode_times=(0.0,)) for one in episodes()[:40]]
     task = calibrate([*short, *episodes()[40:]], SETUP, DETECTOR, BOUND).tasks[0]

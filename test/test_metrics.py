@@ -68,6 +68,9 @@ def test_a_roc_curve_goes_point_by_point_from_the_highest_score_to_the_lowest():
     np.testing.assert_array_equal(roc.scores, [math.inf, -1.0, -2.0, -math.inf])
     np.testing.assert_array_equal(roc.true_rate, [0.0, 0.5, 1.0, 1.0])
     np.testing.assert_array_equal(roc.false_rate, [0.0, 0.0, 0.5, 1.0])
+    np.testing.assert_array_equal(
+        success_roc([-1.0, -2.0, -3.0], [True, False, False]).scores, [math.inf, -1.0, -2.0, -3.0]
+    )
 
 
 @given(st.lists(st.tuples(st.integers(-50, 0), st.booleans()), min_size=2))
