@@ -154,12 +154,18 @@ def _cv_bridge() -> Callable[[PackedImage], NDArray[np.uint8]] | None:
 
         bridge = CvBridge()
 
-        def convert(image: PackedImage) -> NDArray[np.uint8]:
-            return bridge.imgmsg_to_cv2(image, "rgb8")
-
-        pixel = convert(PackedImage(1, 1, "bgr8", 3, np.array([[3, 2, 1]], np.uint8)))
+        pixel = bridge.imgmsg_to_cv2(
+            PackedImage(1, 1, "bgr8", 3, np.array([[3, 2, 1]], np.uint8)), "rgb8"
+        )
     except Exception:  # whatever a broken binary does, the other converter works
         return None
+
+    def convert(image: PackedImage) -> NDArray[np.uint8]:
+        try:
+            return bridge.imgmsg_to_cv2(image, "rgb8")
+        except TypeError:  # CvBridgeError: older ones do not know every encoding
+            return _rosbags_image(image)
+
     return convert if pixel.tolist() == [[[1, 2, 3]]] else None
 
 
