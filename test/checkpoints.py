@@ -42,7 +42,7 @@ def tiny_tokenizer(corpus: list[str] = CORPUS, special: list[str] = SPECIAL) -> 
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([text + " True False True" for text in corpus * 20], trainer)
+    tokenizer.train_from_iterator(["True " + text + " True False True" for text in corpus * 20], trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>")
 
 
@@ -105,11 +105,12 @@ def write_qwen3_vl(directory: Path, *, wide: int = 1, moe: bool = False, seed: i
     torch.manual_seed(seed)
     architecture = Qwen3VLMoeForConditionalGeneration if moe else Qwen3VLForConditionalGeneration
     model = architecture(qwen3_vl_config(tokenizer, wide=wide, moe=moe)).eval()
-    _liven(model)
+    liven(model)
     return save(model, tokenizer, directory)
 
 
-def _liven(model: PreTrainedModel) -> None:
+def liven(model: PreTrainedModel) -> None:
+    """Draws norms and biases at random."""
     # Fresh norms and biases are ones and zeros, which hides mistakes that trained ones would show.
     for name, weight in model.named_parameters():
         if weight.ndim == 1:

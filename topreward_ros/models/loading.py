@@ -68,19 +68,22 @@ def load_scorer(
     source = find_source(model)
     place = _find_device(device)
     number = _find_dtype(dtype, place)
-    form = Quantization(_one_of("quantization", quantization, [q.value for q in Quantization]))
+    bits = Quantization(_one_of("quantization", quantization, [q.value for q in Quantization]))
     attention = ATTENTIONS[_one_of("attention", attention, list(ATTENTIONS))]
     settings = read_settings(source.directory)
+    form = _one_of("prompt", prompt or settings.prompt_form.value, [f.value for f in PromptForm])
     with _one_sentence(source), _quiet():
         config = AutoConfig.from_pretrained(source.location, trust_remote_code=False)
         require_family(config.model_type, source.location)
         family = FAMILIES[config.model_type]
         tokenizer = _load_tokenizer(source)
-        loaded = _load_model(source, family, config, place, number, form, attention)
-        backbone = family.load_backbone_class()(
+        loaded = _load_model(source, family, config, place, number, bits, attention)
+        backbone_class = family.load_backbone_class()
+        asked = Prompt(PromptForm(form), backbone_class.markup)
+        backbone = backbone_class(
             loaded,
             tokenizer,
-            Prompt(PromptForm(prompt or settings.prompt_form)),
+            asked,
             frame_size or settings.frame_size or family.frame_size,
         )
         if (backbone.prompt.form, backbone.frame_size) != settings.made_for(family.frame_size):
@@ -118,7 +121,8 @@ def score_prefixes(
             f"{min(prefix_lengths)} to {max(prefix_lengths)}."
         )
     units = max(prefix_lengths) // scorer.capabilities.frames_per_unit
-    together = isinstance(scorer, LocalScorer) and scorer.capabilities.rewind is Rewind.CROP
+    able = scorer.capabilities.kv_append and scorer.capabilities.rewind is Rewind.CROP
+    together = isinstance(scorer, LocalScorer) and able
     if together and units < scorer.max_pairs:
         return score_video_prefixes(scorer.backbone, frames, stamps, instruction, prefix_lengths)
     session, scores = scorer.start(), {}

@@ -12,7 +12,9 @@ from topreward_ros.models.checkpoint import Settings
 from topreward_ros.models.contract import ModelError, VideoSession
 from topreward_ros.models.recompute import RecomputeSession
 from topreward_ros.models.streaming import StreamingSession
+from topreward_ros.models.thinning import Thinning
 from topreward_ros.models.video_memory import VideoMemory, main_tokens, shadow_tokens
+from topreward_ros.models.vision_cache import VisionCacheSession
 
 MEBIBYTE = 2**20
 
@@ -40,7 +42,9 @@ class LocalScorer:
 
         Raises:
             ModelError: the memory cannot be had.
+            ValueError: `max_pairs` is odd or too small.
         """
+        Thinning(max_pairs)
         self.name = name
         self.backbone = backbone
         self.frame_size = backbone.frame_size
@@ -56,6 +60,8 @@ class LocalScorer:
         """Starts an episode; the one before must not be used any more."""
         if self._memory is None:
             return RecomputeSession(self.backbone, self.max_pairs)
+        if not self.capabilities.kv_append:
+            return VisionCacheSession(self.backbone, self._memory.main, self.max_pairs)
         return StreamingSession(self.backbone, self._memory)
 
     def _allocate(self) -> VideoMemory:
@@ -78,8 +84,8 @@ class LocalScorer:
 
 
 def _memory_bytes(backbone: Backbone, max_pairs: int) -> int:
-    tokens = main_tokens(backbone, max_pairs) + shadow_tokens(backbone, max_pairs)
-    return tokens * backbone.token_bytes()
+    tracks = main_tokens(backbone, max_pairs), shadow_tokens(backbone, max_pairs)
+    return sum(backbone.cache_bytes(tokens) for tokens in tracks)
 
 
 def _free_bytes(device: torch.device) -> int:
@@ -93,11 +99,7 @@ def _fingerprint(backbone: Backbone) -> str:
     """Hashes what a log-probability depends on: architecture, weights, prompt, frame size."""
     # Not the whole of it, which takes seconds a gigabyte: one row of each matrix tells
     # checkpoints apart, fine-tuned ones too.
-    config = {
-        key: value
-        for key, value in backbone.model.config.to_dict().items()
-        if not key.startswith("_") and key not in ("dtype", "transformers_version")
-    }
+    config = _lasting(backbone.model.config.to_dict())
     digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     digest.update(f"{backbone.prompt.form.value} {backbone.frame_size}".encode())
     for name, weight in backbone.model.named_parameters():
@@ -106,3 +108,14 @@ def _fingerprint(backbone: Backbone) -> str:
         if row.is_floating_point():
             digest.update(row.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _lasting(config: object) -> object:
+    """Leaves out of a configuration what depends on how and with what it was loaded."""
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: _lasting(value)
+        for key, value in config.items()
+        if not str(key).startswith("_") and key not in ("dtype", "transformers_version")
+    }
