@@ -1,0 +1,12 @@
+"""Keeps the tests away from everything else on the machine and in the network."""
+
+import os
+import random
+
+# Before anything imports rclpy. Above 101 a domain's ports are those that Linux hands out freely.
+os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"):
+    os.environ.pop(name, None)

@@ -1,0 +1,235 @@
+"""Rules of the package as a whole: its arrows, its scripts, its parameters, its versions."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "topreward_ros"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Which parts a part may import besides itself.
+ARROWS = {
+    "method": set(),
+    "video": set(),
+    "models": {"method", "video"},
+    "episode": {"method", "video", "models"},
+    "offline": {"episode", "method", "video", "models"},
+    "nodes": {"episode", "method", "video", "models", "offline"},
+}
+MODEL_LIBRARIES = {"torch", "transformers", "bitsandbytes", "safetensors", "tokenizers"}
+ROS_LIBRARIES = {"rclpy", "launch", "launch_ros", "ament_index_python"}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Names of all modules that a file imports, inside of functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def packages(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def config() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_arrows_between_the_parts_run_one_way(path: Path) -> None:
+    part = part_of(path)
+    own = {name.split(".")[1] for name in imports(path) if name.startswith("topreward_ros.")}
+    assert own <= ARROWS.get(part, set()) | {part}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_models_knows_torch_and_only_nodes_knows_ros(path: Path) -> None:
+    part, used = part_of(path), packages(path)
+    if part != "models":
+        assert not used & MODEL_LIBRARIES
+    if part != "nodes":
+        assert not used & ROS_LIBRARIES
+        assert not {name for name in used if name.endswith("_msgs")}
+    if part != "video":
+        assert "cv_bridge" not in used
+
+
+def test_the_package_never_imports_its_tools_or_tests() -> None:
+    for path in MODULES:
+        assert not packages(path) & {"tools", "test", "benchmarks"}, path
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    empty = {"utils", "util", "helpers", "helper", "common", "base", "misc", "core", "manager"}
+    assert not {path.stem for path in MODULES} & empty
+
+
+def test_everything_but_models_is_imported_without_loading_torch() -> None:
+    pytest.importorskip("rclpy")
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in MODULES
+        if part_of(path) not in ("models", "__init__") and path.stem != "__init__"
+    ]
+    code = (
+        "import importlib, sys\n"
+        f"for name in {names!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    heavy = {'torch', 'transformers'} & set(sys.modules)\n"
+        "    assert not heavy, f'{name} loads {heavy}'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("script", lines(config()["options.entry_points"]["console_scripts"]))
+def test_every_console_script_names_a_function_that_is_there(script: str) -> None:
+    module, function = script.split("=")[1].strip().split(":")
+    spec = importlib.util.find_spec(module)
+    assert spec is not None, f"{module} does not exist"
+    tree = ast.parse(Path(spec.origin).read_text())
+    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_console_script_is_installed_for_ros2_run() -> None:
+    index = pytest.importorskip("ament_index_python.packages")
+    try:
+        prefix = Path(index.get_package_prefix("topreward_ros"))
+    except index.PackageNotFoundError:
+        pytest.skip("the package is not built: scripts/setup builds it")
+    scripts = {
+        line.split("=")[0].strip()
+        for line in lines(config()["options.entry_points"]["console_scripts"])
+    }
+    assert scripts == {path.name for path in (prefix / "lib/topreward_ros").iterdir()}
+
+
+def test_what_nodes_need_at_run_time_is_installed_with_the_package() -> None:
+    index = pytest.importorskip("ament_index_python.packages")
+    try:
+        prefix = Path(index.get_package_prefix("topreward_ros"))
+    except index.PackageNotFoundError:
+        pytest.skip("the package is not built: scripts/setup builds it")
+    share = prefix / "share/topreward_ros"
+    for folder in ("launch", "config", "demo"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                assert (share / path.relative_to(ROOT)).is_file(), path
+
+
+def test_data_files_of_the_python_package_are_declared() -> None:
+    declared = {
+        path
+        for package, patterns in config()["options.package_data"].items()
+        for pattern in lines(patterns)
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    found = {
+        path
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if not any(part.startswith(".") for part in path.relative_to(PACKAGE).parts)
+    }
+    assert found <= declared
+
+
+def test_reward_yaml_shows_every_parameter_with_its_default() -> None:
+    pytest.importorskip("rclpy")
+    from topreward_ros.nodes.reward_parameters import RULES
+
+    shown = yaml.safe_load((ROOT / "config/reward.yaml").read_text())
+    shown = shown["/**/reward_node"]["ros__parameters"]
+    defaults = {
+        name: list(rule.default) if isinstance(rule.default, tuple) else rule.default
+        for name, rule in RULES.items()
+    }
+    assert repr(dict(sorted(shown.items()))) == repr(dict(sorted(defaults.items())))  # NaN, types
+
+
+def test_the_readme_names_every_parameter() -> None:
+    pytest.importorskip("rclpy")
+    from topreward_ros.nodes.reward_parameters import RULES
+
+    readme = (ROOT / "README.md").read_text()
+    assert not [name for name in RULES if f"`{name}`" not in readme]
+
+
+def test_both_packages_have_the_same_version_and_licence() -> None:
+    manifests = [ElementTree.parse(ROOT / name) for name in ("package.xml", "msg/package.xml")]
+    assert len({manifest.findtext("version") for manifest in manifests}) == 1
+    assert {manifest.findtext("license") for manifest in manifests} == {"Apache-2.0"}
+    assert config()["metadata"]["license"] == "Apache-2.0"
+
+
+def test_versions_are_pinned_in_setup_cfg_alone() -> None:
+    pinned = {
+        re.split(r"[=<>]", requirement)[0]
+        for section, key in (
+            ("options", "install_requires"),
+            ("options.extras_require", "models"),
+            ("options.extras_require", "test"),
+        )
+        for requirement in lines(config()[section][key])
+    }
+    pattern = re.compile(
+        rf"(?<![\w-])({'|'.join(map(re.escape, pinned))})\s*(==|>=|~=|<)\s*\d", re.I
+    )
+    others = [
+        *(ROOT / "scripts").iterdir(),
+        *ROOT.glob("*.toml"),
+        *ROOT.glob("*.md"),
+        ROOT / "Makefile",
+        ROOT / ".ci/run",
+    ]
+    for path in others:
+        if path.is_file():
+            found = [
+                match[0] for match in map(pattern.search, path.read_text().splitlines()) if match
+            ]
+            assert not found, path
+
+
+def test_every_message_package_in_use_is_declared_to_rosdep() -> None:
+    manifest = ElementTree.parse(ROOT / "package.xml").getroot()
+    declared = {item.text for item in manifest if item.tag.endswith("depend")}
+    used = {
+        name
+        for path in MODULES
+        for name in packages(path)
+        if name.endswith("_msgs") or name in ROS_LIBRARIES | {"cv_bridge", "rcl_interfaces"}
+    }
+    assert used - {"topreward_msgs"} <= declared
+
+
+def test_every_interface_file_is_built() -> None:
+    listed = (ROOT / "msg/CMakeLists.txt").read_text()
+    files = [path for kind in ("msg", "srv", "action") for path in (ROOT / kind).glob(f"*.{kind}")]
+    assert files
+    for path in files:
+        assert f"{path.parent.name}/{path.name}" in listed, path
