@@ -169,7 +169,12 @@ def with_flat_positions(backbone, monkeypatch):
 
 def with_guessed_stamps(backbone, monkeypatch):
     unit = backbone.unit
-    monkeypatch.setattr(backbone, "unit", lambda f, s: unit(f, [stamp * 1.5 + 1 for stamp in s]))
+
+    def guessed(video_unit):
+        stamps = tuple(stamp * 1.5 + 1 for stamp in video_unit.stamps)
+        return unit(dataclasses.replace(video_unit, stamps=stamps))
+
+    monkeypatch.setattr(backbone, "unit", guessed)
 
 
 def with_a_stale_provisional_pair(backbone, monkeypatch):

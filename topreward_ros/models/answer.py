@@ -25,3 +25,9 @@ def answer_log_probs(hidden: torch.Tensor, lm_head: torch.nn.Linear, answer: int
     # The sum must hold the very logit it is compared with, or a probability could exceed 1.
     logits[:, answer] = answer_logit
     return answer_logit - torch.logsumexp(logits, dim=-1)
+
+
+def log_prob_of_logits(logits: torch.Tensor, answer: int) -> float:
+    """Returns log p(answer) in nats for the (vocabulary,) logits of a public forward."""
+    exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return exact.log_softmax(-1)[answer].item()

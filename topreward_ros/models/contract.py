@@ -24,8 +24,6 @@ class Rewind(str, Enum):
     """The cache is cut; costs nothing."""
     SNAPSHOT = "snapshot"
     """The recurrent state is copied before and put back after (linear attention)."""
-    NONE = "none"
-    """It cannot: everything but the vision features is computed anew."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,8 @@ class Capabilities:
 
     Attributes:
         frames_per_unit: frames that are encoded together, 1 or 2.
-        kv_append: whether the keys and values of old frames stay valid when new ones come.
+        kv_append: whether the keys and values of old frames stay valid when new ones come; where
+            not, an update reads the whole video again, from the vision tower's features.
         rewind: how the suffix is taken back out.
     """
 

@@ -30,8 +30,14 @@ class Family:
         return getattr(import_module(f"topreward_ros.models.{module}"), name)
 
 
+TOWER = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
+
 FAMILIES: dict[str, Family] = {
     "qwen3_vl": Family("Qwen3VLForConditionalGeneration", "qwen3_vl:Qwen3VL"),
     "qwen3_vl_moe": Family("Qwen3VLMoeForConditionalGeneration", "qwen3_vl:Qwen3VL"),
+    "qwen3_5": Family("Qwen3_5ForConditionalGeneration", "qwen3_5:Qwen35"),
+    "qwen3_5_moe": Family("Qwen3_5MoeForConditionalGeneration", "qwen3_5:Qwen35"),
+    "internvl": Family("InternVLForConditionalGeneration", "internvl:InternVL", (448, 448), TOWER),
+    "molmo2": Family("Molmo2ForConditionalGeneration", "molmo2:Molmo2", (378, 378), TOWER),
 }
 """By the `model_type` of a checkpoint's config.json."""

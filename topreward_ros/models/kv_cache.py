@@ -53,6 +53,13 @@ class PreallocatedLayer(CacheLayerMixin):
         """Returns length and offset of the keys that a step of `query_length` tokens sees."""
         return self.length + query_length, 0
 
+    def copy_from(self, other: PreallocatedLayer) -> None:
+        """Takes over the tokens of another layer of the same shapes."""
+        length = other.length
+        self.keys[:, :, :length] = other.keys[:, :, :length]
+        self.values[:, :, :length] = other.values[:, :, :length]
+        self.length = length
+
 
 def _room_for(states: torch.Tensor, capacity: int) -> torch.Tensor:
     batch, heads, _, size = states.shape
@@ -82,8 +89,5 @@ class PreallocatedCache(Cache):
 
     def copy_from(self, other: PreallocatedCache) -> None:
         """Takes over the tokens of another cache of the same model."""
-        length = other.length
         for mine, theirs in zip(self.layers, other.layers, strict=True):
-            mine.keys[:, :, :length] = theirs.keys[:, :, :length]
-            mine.values[:, :, :length] = theirs.values[:, :, :length]
-            mine.length = length
+            mine.copy_from(theirs)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from topreward_ros.models.backbone import Backbone, Chunk, unit_of
+from topreward_ros.models.backbone import Backbone, Chunk, unit_of, units_of
 from topreward_ros.models.branch_mask import Branch, branch_mask
 from topreward_ros.models.kv_cache import PreallocatedCache
 
@@ -56,12 +56,9 @@ def score_video_prefixes(
         (len(prefix_lengths),) nats.
     """
     size = backbone.capabilities.frames_per_unit
-    longest = max(prefix_lengths)
+    whole = max(prefix_lengths) // size * size
     preamble, suffix = backbone.preamble(), backbone.suffix(instruction)
-    units = [
-        backbone.unit(*unit_of(frames[i : i + size], stamps[i : i + size], size))
-        for i in range(0, longest - longest % size, size)
-    ]
+    units = [backbone.unit(unit) for unit in units_of(frames[:whole], stamps[:whole], size)]
     cache = backbone.new_cache(_capacity(preamble, units, suffix, len(prefix_lengths), backbone))
     starts, position = _starts([preamble, *units])
     ends = [len(preamble), *(len(preamble) + np.cumsum([len(unit) for unit in units])).tolist()]
@@ -70,12 +67,13 @@ def score_video_prefixes(
     positions = [*starts[1:], position]
     prefixes = []
     for length in prefix_lengths:
-        whole, odd = divmod(length, size)
+        number, odd = divmod(length, size)
         tail = [suffix]
         if odd:
-            held = slice(whole * size, length)
-            tail.insert(0, backbone.unit(*unit_of(frames[held], stamps[held], size)))
-        prefixes.append(_Prefix(tail, ends[whole], positions[whole]))
+            held = slice(number * size, length)
+            last = unit_of(frames[held], stamps[held], size, number)
+            tail.insert(0, backbone.unit(last))
+        prefixes.append(_Prefix(tail, ends[number], positions[number]))
     scores = [_score(backbone, cache, group) for group in _groups(prefixes, cache.length)]
     return torch.cat(scores).double().cpu().numpy()
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from topreward_ros.method.prompt import Prompt
-from topreward_ros.models.backbone import Backbone, Chunk, unit_of
+from topreward_ros.models.answer import log_prob_of_logits
+from topreward_ros.models.backbone import Backbone, Chunk, VideoUnit
 from topreward_ros.models.contract import Capabilities, Rewind
 from topreward_ros.models.kv_cache import PreallocatedCache
 from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, Span
@@ -53,13 +52,13 @@ class Qwen3VL(Backbone):
         """The text before the first frame."""
         return self._chunk(self.layout.preamble())
 
-    def unit(self, frames: NDArray[np.uint8], stamps: Sequence[float]) -> Chunk:
+    def unit(self, unit: VideoUnit) -> Chunk:
         """Encodes one pair; its text is the mean time of its frames."""
-        patches = patchify(frames, self.grid).to(self.device)
+        patches = patchify(unit.frames, self.grid).to(self.device)
         features = self.model.get_video_features(patches, self._thw)
-        chunk = self._chunk(self.layout.pair(sum(stamps) / len(stamps)))
+        chunk = self._chunk(self.layout.pair(_mean(unit.stamps)))
         chunk.embeds[chunk.visual] = features.pooler_output[0].to(chunk.embeds.dtype)
-        deepstack = tuple(feature[0] for feature in features.deepstack_features)
+        deepstack = tuple(feature[0] for feature in getattr(features, "deepstack_features", ()))
         return Chunk(chunk.embeds, chunk.positions, chunk.advance, chunk.visual, deepstack)
 
     def suffix(self, instruction: str) -> Chunk:
@@ -80,44 +79,37 @@ class Qwen3VL(Backbone):
         positions = torch.cat(
             [chunk.positions + start for chunk, start in zip(chunks, starts, strict=True)], dim=1
         )
-        visual = torch.cat([chunk.visual for chunk in chunks])
-        seen = [chunk.deepstack for chunk in chunks if chunk.deepstack]
         output = self.model.model.language_model(
             inputs_embeds=torch.cat([chunk.embeds for chunk in chunks])[None],
             position_ids=positions[:, None],
             attention_mask=mask,
             past_key_values=cache,
             use_cache=cache is not None,
-            visual_pos_masks=visual[None] if seen else None,
-            deepstack_visual_embeds=[torch.cat(layer) for layer in zip(*seen, strict=True)] or None,
+            **_deepstack(chunks),
         )
         return output.last_hidden_state[0]
 
-    def reference_log_prob(
-        self, frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], instruction: str
-    ) -> float:
+    def reference_log_prob(self, video: Sequence[VideoUnit], instruction: str) -> float:
         """Scores a whole video by the public forward; positions are transformers' own."""
-        units = [unit_of(frames[i : i + 2], stamps[i : i + 2], 2) for i in range(0, len(frames), 2)]
         spans = [
             self.layout.preamble(),
-            *[self.layout.pair(sum(times) / 2) for _, times in units],
+            *[self.layout.pair(_mean(unit.stamps)) for unit in video],
             self.layout.suffix(instruction),
         ]
-        patches = torch.cat([patchify(pair, self.grid) for pair, _ in units])
         thw = self.grid.thw.clone()
-        thw[0, 0] = len(units)
+        thw[0, 0] = len(video)
         visual = torch.cat([span.visual for span in spans])[None]
         output = self.model(
             input_ids=torch.cat([span.ids for span in spans])[None].to(self.device),
-            pixel_values_videos=patches.to(self.device),
+            pixel_values_videos=torch.cat([patchify(unit.frames, self.grid) for unit in video]).to(
+                self.device
+            ),
             video_grid_thw=thw.to(self.device),
             mm_token_type_ids=(2 * visual.int()).to(self.device),
             use_cache=False,
             logits_to_keep=1,
         )
-        logits = output.logits[0, -1]
-        exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return exact.log_softmax(-1)[self.answer_id].item()
+        return log_prob_of_logits(output.logits[0, -1], self.answer_id)
 
     def _chunk(self, span: Span) -> Chunk:
         embed = self.model.get_input_embeddings()
@@ -127,3 +119,18 @@ class Qwen3VL(Backbone):
             span.advance,
             span.visual.to(self.device),
         )
+
+
+def _mean(stamps: Sequence[float]) -> float:
+    return sum(stamps) / len(stamps)
+
+
+def _deepstack(chunks: Sequence[Chunk]) -> dict[str, object]:
+    """Returns what the language model adds after its first layers, and where."""
+    seen = [chunk.deepstack for chunk in chunks if chunk.deepstack]
+    if not seen:
+        return {}
+    return {
+        "visual_pos_masks": torch.cat([chunk.visual for chunk in chunks])[None],
+        "deepstack_visual_embeds": [torch.cat(layer) for layer in zip(*seen, strict=True)],
+    }

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from topreward_ros.method.prompt import Prompt
 from topreward_ros.models.qwen_patches import PatchGrid
+from topreward_ros.models.single_token import single_token
 
 POSITION_AXES = 3
 """Interleaved MRoPE: time, height, width."""
@@ -98,19 +99,3 @@ class Qwen3VLLayout:
 
     def _encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False)
-
-
-def single_token(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
-    """Returns the id of a text that must be exactly one token.
-
-    Raises:
-        ValueError: the tokenizer splits the text, or does not know it.
-    """
-    ids = tokenizer.encode(text, add_special_tokens=False)
-    if len(ids) != 1 or ids[0] == tokenizer.unk_token_id or tokenizer.decode(ids) != text:
-        raise ValueError(
-            f"The tokenizer of this checkpoint makes {len(ids)} tokens ({ids}) of {text!r}; "
-            "exactly one is needed to read its probability. Use a checkpoint of a supported "
-            "family with its own tokenizer."
-        )
-    return ids[0]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from topreward_ros.models.backbone import Backbone
+from topreward_ros.models.backbone import Backbone, VideoUnit, unit_of
 from topreward_ros.models.frame_order import FrameOrder
 from topreward_ros.models.thinning import Thinning
 
@@ -18,7 +18,7 @@ class RecomputeSession:
 
     def __init__(self, backbone: Backbone, max_units: int) -> None:
         """Keeps at most `max_units` units of frames, thinned as a streaming session does."""
-        self._backbone = backbone
+        self.backbone = backbone
         self._order = FrameOrder(backbone.frame_size)
         self._size = backbone.capabilities.frames_per_unit
         self._thinning = Thinning(max_units)
@@ -32,7 +32,7 @@ class RecomputeSession:
     def append(self, frame: NDArray[np.uint8], stamp: float) -> None:
         """Adds the next frame; see `VideoSession.append`."""
         self._order.check(frame, stamp)
-        newest = (self.frames - 1) // self._size
+        newest = self._newest
         kept = {*self._thinning.kept, newest}
         self._units = {index: unit for index, unit in self._units.items() if index in kept}
         self._units.setdefault(newest, []).append((frame.copy(), stamp))
@@ -50,11 +50,21 @@ class RecomputeSession:
     @torch.inference_mode()
     def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Returns one log-probability per instruction, in nats, shape (n,)."""
+        video = self.video()
+        return np.array([self.backbone.reference_log_prob(video, text) for text in instructions])
+
+    def video(self) -> list[VideoUnit]:
+        """Returns the units that are kept, oldest first, with the newest one.
+
+        Raises:
+            ValueError: there is no frame yet.
+        """
         self._order.require_frames()
-        newest = (self.frames - 1) // self._size
-        kept = sorted({*self._thinning.kept, newest})
-        video = [frame for index in kept for frame in self._units[index]]
-        frames, stamps = zip(*video, strict=True)
-        return np.array(
-            [self._backbone.reference_log_prob(frames, stamps, text) for text in instructions]
-        )
+        kept = sorted({*self._thinning.kept, self._newest})
+        return [
+            unit_of(*zip(*self._units[number], strict=True), self._size, number) for number in kept
+        ]
+
+    @property
+    def _newest(self) -> int:
+        return (self.frames - 1) // self._size

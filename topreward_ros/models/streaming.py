@@ -7,14 +7,15 @@ takes the provisional unit and the question out again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from topreward_ros.models.backbone import MAX_SUFFIX_TOKENS, Backbone, Chunk, unit_of
+from topreward_ros.models.backbone import Backbone, Chunk, unit_of
 from topreward_ros.models.frame_order import FrameOrder
+from topreward_ros.models.questions import Questions
 from topreward_ros.models.thinning import Thinning
 from topreward_ros.models.video_memory import VideoMemory
 
@@ -39,7 +40,7 @@ class StreamingSession:
         self._features: dict[int, Chunk] = {}
         self._provisional: Chunk | None = None
         self._main, self._shadow = memory.main, memory.shadow
-        self._suffixes: dict[str, Chunk] = {}
+        self._questions = Questions(backbone)
 
     @property
     def frames(self) -> int:
@@ -66,25 +67,14 @@ class StreamingSession:
         self._order.require_frames()
         if not instructions:
             return np.empty(0)
-        suffixes = [self._suffix(instruction) for instruction in instructions]
+        groups = list(self._questions.groups(instructions))
         pending = self._take_units()
         provisional = [] if self._provisional is None else [self._provisional]
         scores = []
-        for group in _groups(suffixes, MAX_SUFFIX_TOKENS):
+        for group in groups:
             scores.append(self._main.score(pending, provisional, group))
             pending = []
         return torch.cat(scores).double().cpu().numpy()
-
-    def _suffix(self, instruction: str) -> Chunk:
-        if instruction not in self._suffixes:
-            chunk = self._backbone.suffix(instruction)
-            if len(chunk) > MAX_SUFFIX_TOKENS:
-                raise ValueError(
-                    f"The instruction makes a question of {len(chunk)} tokens, at most "
-                    f"{MAX_SUFFIX_TOKENS} are taken; say the task in one sentence."
-                )
-            self._suffixes[instruction] = chunk
-        return self._suffixes[instruction]
 
     def _take_units(self) -> list[Chunk]:
         """Encodes the frames that wait; returns the units to commit with the next step."""
@@ -94,7 +84,8 @@ class StreamingSession:
         self._encoded = self.frames
         while self._loose:
             group, self._loose = self._loose[: self._size], self._loose[self._size :]
-            unit = self._backbone.unit(*unit_of(*zip(*group, strict=True), self._size))
+            frames = unit_of(*zip(*group, strict=True), self._size, self._units)
+            unit = self._backbone.unit(frames)
             if len(group) < self._size:
                 # The frame waits for its partner and is encoded with it then.
                 self._loose, self._provisional = group, unit
@@ -130,15 +121,3 @@ class StreamingSession:
         index = self._thinning.feed_shadow()
         if index is not None:
             self._shadow.append([self._features[index]])
-
-
-def _groups(suffixes: Sequence[Chunk], limit: int) -> Iterator[list[Chunk]]:
-    """Splits the questions so that each group fits the cache."""
-    group: list[Chunk] = []
-    for suffix in suffixes:
-        if group and sum(map(len, group)) + len(suffix) > limit:
-            yield group
-            group = []
-        group.append(suffix)
-    if group:
-        yield group

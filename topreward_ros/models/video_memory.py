@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from topreward_ros.models.backbone import MAX_SUFFIX_TOKENS, Backbone, Chunk
 from topreward_ros.models.branch_mask import Branch, branch_mask
-from topreward_ros.models.kv_cache import PreallocatedCache
+from topreward_ros.models.contract import Rewind
+
+Mark = Any
+"""What a cache needs to come back to a point; only the cache knows what that is."""
 
 
 class Track:
@@ -20,20 +24,20 @@ class Track:
     def __init__(self, backbone: Backbone, tokens: int) -> None:
         """Allocates room for `tokens` tokens and writes the text before the video."""
         self._backbone = backbone
-        self._cache: PreallocatedCache = backbone.new_cache(tokens)
+        self._cache = backbone.new_cache(tokens)
         self._position = 0
         self.append([backbone.preamble()])
-        self._start = (self._cache.mark(), self._position)
+        self._start = self._mark()
 
+    @torch.inference_mode()
     def clear(self) -> None:
         """Forgets the video."""
-        mark, self._position = self._start
-        self._cache.rewind(mark)
+        self._rewind(self._start)
 
     def append(self, chunks: Sequence[Chunk]) -> None:
         """Commits chunks without reading anything."""
         if chunks:
-            self._backbone.hidden(chunks, self._advance(chunks), self._cache, None)
+            self._run(chunks)
 
     def take_over(self, other: Track) -> None:
         """Copies another track's video and empties that track."""
@@ -49,8 +53,16 @@ class Track:
         Returns:
             (suffixes,) log-probabilities in nats.
         """
+        if self._backbone.capabilities.rewind is Rewind.CROP:
+            return self._score_together(commits, provisional, suffixes)
+        return self._score_in_turn(commits, provisional, suffixes)
+
+    def _score_together(
+        self, commits: Sequence[Chunk], provisional: Sequence[Chunk], suffixes: Sequence[Chunk]
+    ) -> torch.Tensor:
+        """One step, in which a mask hides the suffixes from each other."""
         trunk = [*commits, *provisional]
-        held, length = self._cache.mark(), sum(map(len, trunk))
+        held, length = self._cache.length, sum(map(len, trunk))
         starts = self._advance(commits)
         after_commits = self._position
         starts += self._advance(provisional)
@@ -63,6 +75,32 @@ class Track:
         self._cache.rewind(held + sum(map(len, commits)))
         ends = torch.tensor([len(suffix) for suffix in suffixes]).cumsum(0) + length - 1
         return self._backbone.answer(hidden[ends.to(hidden.device)])
+
+    def _score_in_turn(
+        self, commits: Sequence[Chunk], provisional: Sequence[Chunk], suffixes: Sequence[Chunk]
+    ) -> torch.Tensor:
+        """One step for each suffix: a recurrent state can be put back, but not masked."""
+        self.append(commits)
+        committed = self._mark()
+        if len(suffixes) > 1:
+            self.append(provisional)
+            provisional = []
+        seen, last = self._mark(), []
+        for suffix in suffixes:
+            self._rewind(seen)
+            last.append(self._run([*provisional, suffix])[-1])
+        self._rewind(committed)
+        return self._backbone.answer(torch.stack(last))
+
+    def _run(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        return self._backbone.hidden(chunks, self._advance(chunks), self._cache, None)
+
+    def _mark(self) -> tuple[Mark, int]:
+        return self._cache.mark(), self._position
+
+    def _rewind(self, mark: tuple[Mark, int]) -> None:
+        cached, self._position = mark
+        self._cache.rewind(cached)
 
     def _advance(self, chunks: Sequence[Chunk]) -> list[int]:
         starts = []
@@ -95,4 +133,5 @@ def main_tokens(backbone: Backbone, max_units: int) -> int:
 
 def shadow_tokens(backbone: Backbone, max_units: int) -> int:
     """Returns the tokens that the shadow cache holds at most."""
-    return len(backbone.preamble()) + (max_units // 2 + 1) * backbone.unit_tokens
+    units = max_units // 2 + 1 if backbone.capabilities.kv_append else 0
+    return len(backbone.preamble()) + units * backbone.unit_tokens
