@@ -67,7 +67,6 @@ class CameraSubscriptions:
         self._cameras = [_Camera(topic, self._expected(topic)) for topic in topics]
         for camera in self._cameras:
             self._subscribe(camera)
-        self.look_up()
 
     @property
     def problems(self) -> dict[str, str]:
@@ -86,12 +85,16 @@ class CameraSubscriptions:
     def destroy(self) -> None:
         """Unsubscribes."""
         for camera in self._cameras:
-            self._node.destroy_subscription(camera.subscription)
+            if camera.subscription is not None:
+                self._node.destroy_subscription(camera.subscription)
         self._cameras = []
 
     def _expected(self, topic: str) -> type:
         if self._transport in TRANSPORTS:
             return TRANSPORTS[self._transport]
+        published = next((TYPES[name] for name in self._published(topic) if name in TYPES), None)
+        if published is not None:
+            return published
         return CompressedImage if topic.endswith(COMPRESSED_SUFFIX) else Image
 
     def _published(self, topic: str) -> list[str]:
@@ -112,9 +115,18 @@ class CameraSubscriptions:
                 f"{self._transport}; set transport to auto.",
             )
         else:
+            self._change_type(camera, readable)
+
+    def _change_type(self, camera: _Camera, new: type) -> None:
+        if camera.subscription is not None:
             self._node.destroy_subscription(camera.subscription)
-            camera.type = readable
-            self._subscribe(camera)
+            camera.subscription = None
+        try:
+            self._subscribe(camera, new)
+        except CameraError as error:  # the next look tries again
+            self._note(camera, str(error))
+        else:
+            camera.type = new
             self._note(camera, "")
 
     def _note(self, camera: _Camera, problem: str) -> None:
@@ -122,10 +134,10 @@ class CameraSubscriptions:
             self._node.get_logger().error(problem)
         camera.problem = problem
 
-    def _subscribe(self, camera: _Camera) -> None:
+    def _subscribe(self, camera: _Camera, kind: type | None = None) -> None:
         try:
             camera.subscription = self._node.create_subscription(
-                camera.type,
+                kind or camera.type,
                 camera.topic,
                 partial(self._on_image, camera.topic),
                 camera_qos(),

@@ -18,8 +18,9 @@ NANOSECONDS = 1_000_000_000
 
 def time_message(seconds: float) -> Time:
     """Returns `builtin_interfaces/Time` of seconds, to the nearest nanosecond."""
-    nanoseconds = round(seconds * NANOSECONDS)
-    return Time(sec=nanoseconds // NANOSECONDS, nanosec=nanoseconds % NANOSECONDS)
+    whole = math.floor(seconds)  # first: seconds * 1e9 has 256 ns steps today
+    carry, nanoseconds = divmod(round((seconds - whole) * NANOSECONDS), NANOSECONDS)
+    return Time(sec=whole + carry, nanosec=nanoseconds)
 
 
 def frame_header(stamp: float, frame_id: str, message_header: Header) -> Header:

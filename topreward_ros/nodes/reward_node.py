@@ -198,6 +198,6 @@ class RewardNode(GuardedLifecycleNode):
             self.cameras.look_up()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     """Runs the node until SIGINT or SIGTERM."""
-    return run_node(RewardNode, RewardNode.end, arguments)
+    run_node(RewardNode, RewardNode.end, arguments)

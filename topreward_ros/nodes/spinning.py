@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -25,49 +26,47 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def run_node(
     create: Callable[[], Node],
-    close: Callable[[Node], bool | None],
+    close: Callable[[Node], object],
     arguments: Sequence[str] | None = None,
-) -> int:
-    """Runs a node until a signal, in the process's main thread.
+) -> NoReturn:
+    """Runs a node until a signal, in the process's main thread, and ends the process with 0.
 
     A callback that raises is logged with its trace; the node lives on.
 
     Args:
         create: makes the node, after rclpy is initialised.
-        close: ends and destroys it. False: a thread of it is still busy in a library and cannot
-            be waited for; the process then ends without finalising Python.
+        close: ends and destroys it.
         arguments: of the command line; None: this process's.
-
-    Returns:
-        The exit code, 0.
     """
     with _signals() as stop:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = create()
-        _spin(node, stop)
-        ended = close(node)
+        spin(node, stop)
+        close(node)
         rclpy.try_shutdown()
-    if ended is False:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-    return 0
+    # Finalising Python with a model loaded takes seconds, cannot be done while a library still
+    # loads one, and has nothing left to do.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
-class _Stop:
-    """Whether a signal has come, and whom to wake then."""
+class Stop:
+    """Whether the end was asked for, and whom to wake then."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
         self.wake: Callable[[], None] | None = None
 
     def ask(self) -> None:
+        """Asks for the end, from any thread."""
         self.asked.set()
         if self.wake is not None:
             self.wake()
 
 
-def _spin(node: Node, stop: _Stop) -> None:
+def spin(node: Node, stop: Stop) -> None:
+    """Runs a node's callbacks until it is asked to stop; logs what they raise."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     # spin_once() returns only after a callback, so a wake-up has to be one.
@@ -88,11 +87,11 @@ def _spin(node: Node, stop: _Stop) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[_Stop]:
+def _signals() -> Iterator[Stop]:
     """Turns signals into a request to stop, even while the main thread waits inside of ROS."""
     # Python runs handlers only between bytecodes, which a waiting executor never reaches; the
     # byte on the socket is written at once.
-    stop = _Stop()
+    stop = Stop()
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     former = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)

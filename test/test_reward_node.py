@@ -1,0 +1,301 @@
+"""The live node from camera message to published reading, over real DDS."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from reward_stack import START, image, picture, ros, stack, write_checkpoint
+
+from topreward_msgs.msg import EpisodeEvent
+from topreward_ros.episode import Episode
+from topreward_ros.models.loading import load_scorer
+from topreward_ros.nodes.messages import time_message
+from topreward_ros.video.resizing import resize
+
+TASK = "put the red cube on the disc"
+ALWAYS = -1000.0
+"""nat; a threshold that every log-prob exceeds."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def context():
+    with ros():
+        yield
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def test_readings_equal_what_the_episode_says_of_the_same_frames(model):
+    with stack(model) as live:
+        live.up(TASK)
+        readings = live.play(0, 6)
+    episode = Episode(load_scorer(str(model), device="cpu", prompt="raw"), TASK)
+    for index, message in enumerate(readings):
+        episode.add_frame(resize(picture(index), (64, 64)), START + index / 2)
+        reading = episode.update()
+        assert message.log_prob == pytest.approx(reading.log_prob, abs=1e-5)
+        assert message.progress == pytest.approx(reading.progress, abs=1e-5)
+        assert message.reward == pytest.approx(reading.reward, abs=1e-5)
+        assert (message.index, message.frames) == (index, index + 1)
+        assert message.episode_time == pytest.approx(index / 2, abs=1e-6)
+        assert message.instruction == TASK and message.model == str(model)
+
+
+def test_a_reading_carries_the_cameras_stamp_to_the_nanosecond(model):
+    with stack(model) as live:
+        live.up()
+        message = image(START)
+        message.header.stamp.nanosec = 123_456_789
+        live.cameras[0].publish(message)
+        live.wait(lambda: live.readings)
+        assert live.readings[0].header == message.header
+        assert live.readings[0].latency >= live.readings[0].model_time > 0
+
+
+def test_plain_mirrors_repeat_the_reading(model):
+    with stack(model) as live:
+        live.up()
+        readings = live.play(0, 3)
+        live.wait(lambda: len(live.progress) == len(live.rewards) == 4)
+        assert [m.data for m in live.rewards] == [r.reward for r in readings]
+        assert [m.data for m in live.progress] == pytest.approx([r.progress for r in readings])
+
+
+def test_frames_are_taken_at_the_sample_rate_of_camera_time(model):
+    with stack(model) as live:
+        live.up()
+        for tick in range(31):  # 3 s at 10 Hz
+            live.cameras[0].publish(image(START + tick / 10, seed=tick))
+            live.wait(lambda t=tick: live.reward_node.runner.equipment.watch.cameras[
+                live.topics[0]].received == t + 1)  # fmt: skip
+        live.wait(lambda: live.readings and live.readings[-1].frames == 7)
+        assert live.readings[-1].episode_time == pytest.approx(3.0, abs=1e-3)
+
+
+def test_frames_that_arrive_while_a_score_is_computed_are_kept_and_merged(model):
+    with stack(model) as live:
+        live.up()
+        with live.busy():
+            for index in range(5):
+                live.show(index)
+            live.wait(lambda: live.reward_node.scoring.pending == 5)
+        live.wait(lambda: live.readings and live.readings[-1].frames == 5)
+        assert len(live.readings) == 1
+
+
+def test_success_is_false_at_the_start_and_latches_after_hold_and_minimum_duration(model):
+    with stack(model, success_threshold=ALWAYS, success_min_duration=3.0) as live:
+        live.up()
+        live.wait(lambda: live.successes == [False])
+        readings = live.play(0, 8)
+        assert [r.success for r in readings] == [False] * 6 + [True] * 3
+        live.wait(lambda: len(live.successes) == 10)
+        assert live.successes == [False] * 7 + [True] * 3
+
+
+def test_without_a_threshold_success_is_never_claimed(model):
+    with stack(model) as live:
+        live.up()
+        readings = live.play(0, 8)
+        assert not any(r.success for r in readings)
+        assert all(math.isnan(r.success_threshold) for r in readings)
+
+
+def test_a_checkpoints_own_threshold_is_used(tmp_path):
+    own = write_checkpoint(tmp_path / "own", success_threshold=ALWAYS)
+    with stack(own) as live:
+        live.up()
+        assert live.play(0, 5)[-1].success_threshold == ALWAYS
+
+
+def test_a_reset_starts_a_new_episode_in_place(model):
+    with stack(model, success_threshold=ALWAYS) as live:
+        live.up()
+        first = live.play(0, 6)
+        assert first[-1].success
+        assert live.reset().success
+        live.wait(lambda: live.successes[-1] is False)
+        second = live.play(7, 9)
+        assert second[0].index == 0 and second[0].frames == 1 and not second[0].success
+        assert second[0].episode_id != first[0].episode_id
+        live.wait(lambda: len(live.events) == 3)
+        assert [e.event for e in live.events] == ["started", "stopped", "started"]
+        assert live.events[1].termination_reason == EpisodeEvent.REASON_RESET
+        assert live.events[1].readings == 7
+
+
+def test_a_reset_of_an_inactive_node_is_refused_with_a_sentence(model):
+    with stack(model) as live:
+        answer = live.reset()
+        assert not answer.success and "activate it first" in answer.message
+
+
+def test_an_active_node_without_instruction_waits_and_says_so(model):
+    with stack(model) as live:
+        live.up("")
+        live.show(0)
+        live.wait(lambda: live.status("episode") and "Waiting for an instruction" in
+                  live.status("episode").message)  # fmt: skip
+        assert not live.readings
+        live.instructions.publish(data(TASK))
+        live.wait(lambda: live.named("started"))
+        assert live.play(1, 1)[0].instruction == TASK
+
+
+def test_an_instruction_that_was_published_before_the_node_came_is_heard(model):
+    with stack(model) as live:
+        live.instructions.publish(data("open the drawer"))
+        live.up("")
+        live.wait(lambda: live.named("started"))
+        assert live.play(0, 0)[0].instruction == "open the drawer"
+
+
+def test_a_new_instruction_keeps_the_video_and_starts_a_new_baseline(model):
+    with stack(model, success_threshold=ALWAYS) as live:
+        live.up(TASK)
+        assert live.play(0, 6)[-1].success
+        live.instructions.publish(data("open the drawer"))
+        live.wait(lambda: live.successes[-1] is False)
+        later = live.play(7, 8)
+        assert later[-1].instruction == "open the drawer"
+        assert later[-1].frames == 9 and not later[-1].success
+        assert later[0].episode_id == live.readings[0].episode_id
+
+
+def test_time_that_goes_back_ends_the_episode_and_starts_another(model):
+    with stack(model) as live:
+        live.up()
+        first = live.play(4, 8)
+        second = live.play(0, 2)
+        live.wait(lambda: len(live.events) == 3)
+        assert live.events[1].termination_reason == EpisodeEvent.REASON_CLOCK_JUMP
+        assert second[0].index == 0 and second[0].episode_id != first[0].episode_id
+
+
+def test_time_that_goes_back_ends_the_episode_for_good_if_asked_to(model):
+    with stack(model, on_clock_jump="stop") as live:
+        live.up()
+        live.play(4, 8)
+        live.show(0)
+        live.wait(lambda: live.named("stopped"))
+        live.show(1)
+        live.wait(lambda: live.status("episode") and "went back" in live.status("episode").message)
+        assert len(live.readings) == 5 and live.state() == "active"
+        assert live.reset().success
+        assert live.play(2, 2)[0].index == 0
+
+
+def test_a_silent_camera_is_a_fault_and_recovers(model):
+    with stack(model, camera_timeout=0.3) as live:
+        live.up()
+        live.play(0, 1)
+        live.wait(lambda: live.named("fault"))
+        assert live.named("fault")[0].termination_reason == EpisodeEvent.REASON_CAMERA_LOST
+        assert live.topics[0] in live.named("fault")[0].detail
+        live.wait(lambda: live.status("episode").level == b"\2")
+        live.show(2)
+        live.wait(lambda: live.named("recovered"))
+        assert not live.named("stopped")
+
+
+def test_one_lost_camera_of_two_stops_the_readings_not_the_episode(model):
+    with stack(model, cameras=2, camera_timeout=0.5) as live:
+        live.up()
+        live.show(0, camera=0)
+        live.show(0, camera=1)
+        live.wait(lambda: len(live.readings) == 1)
+
+        def first_goes_on() -> bool:
+            first_goes_on.index += 1
+            live.cameras[0].publish(image(START + 1.0 + first_goes_on.index / 50))
+            return bool(live.named("fault"))
+
+        first_goes_on.index = 0
+        live.wait(first_goes_on)
+        assert live.topics[1] in live.named("fault")[0].detail
+        count = len(live.readings)
+        live.wait(lambda: first_goes_on() and first_goes_on.index > 200)
+        assert len(live.readings) == count
+
+
+def test_cameras_of_different_sizes_share_a_frame(model):
+    with stack(model, cameras=2, layout="main_inset") as live:
+        live.up()
+        small = image(START)
+        small.height, small.data = 24, small.data[: 24 * small.step]
+        live.show(0, camera=0)
+        live.cameras[1].publish(small)
+        live.wait(lambda: live.readings)
+        assert live.readings[0].header.frame_id == "lens"
+
+
+def test_a_compressed_topic_is_read_as_what_it_carries(model):
+    import cv2
+    from sensor_msgs.msg import CompressedImage
+
+    with stack(model) as live:
+        live.node.destroy_publisher(live.cameras[0])
+        live.cameras[0] = live.camera(live.topics[0], CompressedImage)
+        live.up()
+        message = CompressedImage(format="png")
+        message.header.stamp = time_message(START)
+        message.data = cv2.imencode(".png", picture()[..., ::-1])[1].tobytes()
+        live.cameras[0].publish(message)
+        live.wait(lambda: live.readings)
+        compressed = live.readings[0].log_prob
+        assert live.reset().success
+    with stack(model) as live:
+        live.up()
+        assert live.play(0, 0)[0].log_prob == pytest.approx(compressed, abs=1e-5)
+
+
+def test_a_full_inbox_ends_the_episode_as_model_error(model):
+    with stack(model, inbox_size=3) as live:
+        live.up()
+        with live.busy():
+            for index in range(4):
+                live.show(index)
+            live.wait(lambda: live.named("stopped"))
+        assert live.named("stopped")[0].termination_reason == EpisodeEvent.REASON_MODEL_ERROR
+        assert "inbox_size" in live.named("stopped")[0].detail
+        assert live.state() == "active"
+        assert live.reset().success
+        assert live.play(5, 5)[0].frames == 1
+
+
+def test_diagnostics_tell_rates_latency_memory_and_cameras(model):
+    with stack(model) as live:
+        live.up()
+        live.play(0, 4)
+        live.wait(lambda: live.status("episode") and live.values("episode")["readings"] == "5")
+        assert float(live.values("episode")["latency_ms_p50"]) > 0
+        assert float(live.values("model")["memory_mib"]) > 50
+        assert live.values("model")["state"] == "active"
+        assert live.values(live.topics[0])["received"] == "5"
+
+
+def test_no_reading_is_published_after_deactivation(model):
+    with stack(model) as live:
+        live.up()
+        live.play(0, 1)
+        assert live.change("deactivate")
+        live.show(2)
+        live.linger(0.5)
+        assert len(live.readings) == 2
+        assert live.named("stopped")[0].termination_reason == EpisodeEvent.REASON_DEACTIVATED
+
+
+def data(text: str):
+    from std_msgs.msg import String
+
+    return String(data=text)
+
+
+def test_header_times_are_exact_to_the_nanosecond():
+    assert time_message(12.5).nanosec == 500_000_000
+    assert time_message(np.nextafter(2.0, 0.0)).sec == 2
