@@ -7,7 +7,6 @@ are told what happens through the same four calls, and know nothing of ROS.
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
@@ -57,8 +56,8 @@ class View(Protocol):
     ) -> None:
         """Gives the terminal back, with the last state left standing."""
 
-    def say(self, text: str) -> None:
-        """Shows what is being done."""
+    def say(self, text: str, detail: str = "") -> None:
+        """Shows what is being done, and how far that is."""
 
     def show_reading(self, reading: LoggedReading) -> None:
         """Shows a new reading."""
@@ -90,6 +89,7 @@ class PlainView:
     def __init__(self, title: str, instruction: str, output: TextIO | None = None) -> None:
         """Prints to `output`, standard output if None."""
         self._output = output
+        self._said = ""
         self._write(f"{title}: {instruction!r}")
 
     def __enter__(self) -> PlainView:
@@ -104,9 +104,12 @@ class PlainView:
     ) -> None:
         """Needs nothing."""
 
-    def say(self, text: str) -> None:
-        """Prints what is being done."""
-        self._write(text)
+    def say(self, text: str, detail: str = "") -> None:
+        """Prints what is being done, once."""
+        del detail
+        if text != self._said:
+            self._said = text
+            self._write(f"[{text}]")
 
     def show_reading(self, reading: LoggedReading) -> None:
         """Prints a reading."""
@@ -138,7 +141,6 @@ class LiveView:
         self._title = title
         self._instruction = instruction
         self._status = ""
-        self._since = time.monotonic()
         self._readings: deque[LoggedReading] = deque(maxlen=MAX_READINGS)
         self._picture: NDArray[np.uint8] | None = None
         self._console = console
@@ -161,10 +163,11 @@ class LiveView:
         self.refresh()
         self._live.__exit__(kind, error, trace)
 
-    def say(self, text: str) -> None:
-        """Shows what is being done in the panel's foot."""
-        self._status, self._since, self._changed = text, time.monotonic(), True
-        self.refresh()
+    def say(self, text: str, detail: str = "") -> None:
+        """Shows what is being done in the panel's foot, with the next refresh."""
+        status = f"{text} {detail}".strip()
+        self._changed = self._changed or status != self._status
+        self._status = status
 
     def show_reading(self, reading: LoggedReading) -> None:
         """Shows a new reading with the next refresh."""
@@ -257,9 +260,9 @@ def curve(readings: Sequence[LoggedReading]) -> Text:
     values = np.array([each.log_prob for each in readings][-CURVE_COLUMNS:], dtype=float)
     finite = values[np.isfinite(values)]
     text = Text()
-    text.append("\nlog-prob (nat)\n", style="dim")
     if not finite.size:
         return text
+    text.append("\nlog-prob (nat)\n", style="dim")
     low, high = float(finite.min()), float(finite.max())
     span = high - low
     heights = np.where(np.isfinite(values), (values - low) / span if span > 0 else 0.5, 0.0)

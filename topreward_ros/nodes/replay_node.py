@@ -45,13 +45,14 @@ LAST_WORDS = 2.0
 """S that reliable subscribers get to acknowledge the last pictures."""
 LINGER = 0.3
 """S that the node stays after the last picture: best-effort subscribers acknowledge nothing."""
-QUEUE = 10
+QUEUE = 50
+"""Pictures kept for subscribers that are late; the clock has the same."""
 
 
 class ReplayNode(Node):
     """Publishes a recording's pictures. `done` completes at the end, or with what went wrong."""
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as Node takes them
+    def __init__(self, **options: Any) -> None:
         """Opens the recording and waits for subscribers as far as asked.
 
         Args:

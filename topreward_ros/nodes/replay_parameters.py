@@ -15,12 +15,12 @@ class ReplayParameterError(ValueError):
 
 
 def _parameter(
-    default: Any,  # noqa: ANN401
+    default: Any,
     description: str,
     *,
     choices: tuple[str, ...] = (),
     limits: tuple[float, float] | None = None,
-) -> Any:  # noqa: ANN401
+) -> Any:
     metadata = {"description": description, "choices": choices, "limits": limits}
     return field(default=default, metadata=metadata)
 
@@ -78,7 +78,7 @@ def declare_parameters(node: Node) -> ReplayParameters:
     )
 
 
-def _declare(node: Node, rule: Any) -> Any:  # noqa: ANN401
+def _declare(node: Node, rule: Any) -> Any:
     default = list(rule.default) if isinstance(rule.default, tuple) else rule.default
     node.declare_parameter(rule.name, default, _descriptor(rule))
     try:
@@ -98,7 +98,7 @@ def _declare(node: Node, rule: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _expected(rule: Any, value: Any) -> str | None:  # noqa: ANN401
+def _expected(rule: Any, value: Any) -> str | None:
     choices, limits = rule.metadata["choices"], rule.metadata["limits"]
     if type(value) is not type(rule.default):
         return "a list of topics" if isinstance(rule.default, tuple) else f"a {rule.type} value"
@@ -109,7 +109,7 @@ def _expected(rule: Any, value: Any) -> str | None:  # noqa: ANN401
     return None
 
 
-def _descriptor(rule: Any) -> ParameterDescriptor:  # noqa: ANN401
+def _descriptor(rule: Any) -> ParameterDescriptor:
     limits = rule.metadata["limits"]
     # Dynamic, so that a value of another type gets this package's sentence and not a trace.
     descriptor = ParameterDescriptor(
