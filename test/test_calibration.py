@@ -26,6 +26,7 @@ from topreward_ros.method.conformal import FalseStopBound, TooFewFailuresError
 from topreward_ros.method.intervals import auc_interval, proportion_interval
 from topreward_ros.method.metrics import success_auc
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
+from topreward_ros.method.verifying import VerificationError, verify
 
 TASK = "put the red cube on the green disc"
 SETUP = ScoringSetup("demo", "a1b2c3", "raw", (96, 96), 2.0)
@@ -330,6 +331,37 @@ def test_a_laxer_or_different_detector_is_refused(change):
     calibration = calibrate(episodes(), SETUP, DETECTOR, BOUND)
     with pytest.raises(CalibrationMismatch, match=next(iter(change)).replace("_", " ")):
         calibration.check(SETUP, replace(DETECTOR, **change))
+
+
+def test_fresh_episodes_are_counted_as_the_live_detector_would():
+    calibration = calibrate(episodes(0), SETUP, DETECTOR, BOUND)
+    fresh = episodes(5, failures=300, successes=100)
+    (shown,) = verify(calibration, fresh)
+    settings = replace(DETECTOR, threshold=calibration.tasks[0].threshold)
+    stopped = [is_stopped(one, settings) for one in fresh]
+    assert shown.false_stop_rate == proportion_interval(sum(stopped[:300]), 300, 0.9)
+    assert shown.detection_rate == proportion_interval(sum(stopped[300:]), 100, 0.9)
+    assert not shown.contradicted
+
+
+def test_a_promise_is_contradicted_only_by_more_false_stops_than_chance_explains():
+    calibration = calibrate(episodes(0), SETUP, DETECTOR, BOUND)
+    stopped = [replace(one, success=False) for one in episodes(1) if one.success]
+    harmless = [replace(one, log_probs=(-8.0,) * 12) for one in stopped]
+    (some,) = verify(calibration, [*harmless[:9], *stopped[:1]])
+    assert some.false_stop_rate.value <= 0.1
+    assert not some.contradicted
+    (all_,) = verify(calibration, [replace(one, log_probs=(0.0,) * 12) for one in stopped])
+    assert all_.contradicted
+    assert all_.detection_rate is None
+
+
+def test_episodes_that_cannot_show_false_stops_are_refused():
+    calibration = calibrate(episodes(), SETUP, DETECTOR, BOUND)
+    with pytest.raises(VerificationError, match="no labelled failure"):
+        verify(calibration, [one for one in episodes() if one.success])
+    with pytest.raises(CalibrationMismatch, match="no task"):
+        verify(calibration, episodes(instruction="fold"))
 
 
 def test_a_task_that_was_not_calibrated_is_refused_with_those_that_were():

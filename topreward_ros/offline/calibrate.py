@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from topreward_ros.method.calibrating import LabelledEpisode, calibrate, episode_levels
-from topreward_ros.method.calibration import Calibration, ScoringSetup, TaskCalibration
-from topreward_ros.method.calibration_file import save_calibration
+from topreward_ros.method.calibrating import LabelledEpisode, calibrate
+from topreward_ros.method.calibration import Calibration, ScoringSetup
+from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.conformal import FalseStopBound
-from topreward_ros.method.metrics import success_roc
 from topreward_ros.method.success import SuccessSettings
+from topreward_ros.method.verifying import verify
 from topreward_ros.offline.calibrate_arguments import parse_arguments
+from topreward_ros.offline.calibration_report import (
+    calibration_lines,
+    verification_lines,
+    write_calibration,
+    write_verifications,
+)
 from topreward_ros.offline.labelled_recordings import (
     LabelledRecording,
     LabelsError,
@@ -41,21 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command.
 
     Returns:
-        The exit status: 0, 1 after a refusal with its reason, 130 after Ctrl-C.
+        The exit status: 0; 1 after a refusal with its reason, or where `--verify` contradicts the
+        calibration; 130 after Ctrl-C.
     """
     options = parse_arguments(arguments)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
         return _run(options, console)
     except KeyboardInterrupt:
         console.print(
             "\nInterrupted. The scores of finished episodes are kept; the same command goes on "
-            "from there.",
-            markup=False,
+            "from there."
         )
         return INTERRUPTED
     except (ValueError, RuntimeError, OSError) as error:
-        console.print(f"calibrate: {' '.join(str(error).split())}", markup=False)
+        console.print(f"calibrate: {' '.join(str(error).split())}")
         return 1
 
 
@@ -63,6 +66,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     recordings = _recordings(options)
     bound = FalseStopBound(options.false_stop_rate, options.confidence)
     detector = SuccessSettings(None, options.window, options.hold, options.min_duration)
+    reference = load_calibration(options.verify) if options.verify else None
     scorer = _load(options)
     intake = IntakeSettings(
         sample_rate=options.sample_rate or scorer.sample_rate,
@@ -70,17 +74,6 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         layout=options.layout,
         motion_threshold=options.motion_threshold,
     )
-    options.output.mkdir(parents=True, exist_ok=True)
-    conditions = {
-        "fingerprint": scorer.fingerprint,
-        "cameras": options.cameras,
-        "fps": options.fps,
-        **asdict(intake),
-    }
-    with ScoreFile(options.output / "scores.jsonl", conditions) as scores:
-        if scores.outdated:
-            console.print("Scores of another model or frame setting are there; scoring anew.")
-        episodes = _score_all(scorer, recordings, intake, options, scores, console)
     setup = ScoringSetup(
         model=scorer.name,
         fingerprint=scorer.fingerprint,
@@ -89,19 +82,35 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         sample_rate=intake.sample_rate,
         motion_threshold=intake.motion_threshold,
     )
+    if reference:
+        reference.check(setup, reference.detector)
+    episodes = _score_all(scorer, recordings, intake, options, console)
+    if reference:
+        return _verify(reference, episodes, options, console)
     calibration = calibrate(episodes, setup, detector, bound, pooled=options.pool)
-    _write(calibration, episodes, options.output)
-    _report(calibration, options.output, console)
+    write_calibration(calibration, episodes, options.output)
+    for line in calibration_lines(calibration):
+        console.print(line)
+    console.print(f"Written to {options.output}: calibration.yaml, .json, .png.")
     return 0
+
+
+def _verify(
+    reference: Calibration,
+    episodes: list[LabelledEpisode],
+    options: argparse.Namespace,
+    console: Console,
+) -> int:
+    verifications = verify(reference, episodes)
+    write_verifications(verifications, options.output)
+    for line in verification_lines(verifications):
+        console.print(line)
+    return int(any(one.contradicted for one in verifications))
 
 
 def _recordings(options: argparse.Namespace) -> list[LabelledRecording]:
     if options.labels is not None:
         return read_labels(options.labels)
-    if not options.instruction:
-        raise LabelsError(
-            "Give a folder with a labels.csv, or --instruction with --successes and --failures."
-        )
     return label_paths(options.successes, options.failures, options.instruction)
 
 
@@ -125,20 +134,30 @@ def _score_all(
     recordings: list[LabelledRecording],
     intake: IntakeSettings,
     options: argparse.Namespace,
-    scores: ScoreFile,
     console: Console,
 ) -> list[LabelledEpisode]:
-    episodes = []
+    options.output.mkdir(parents=True, exist_ok=True)
+    conditions = {
+        "fingerprint": scorer.fingerprint,
+        "cameras": options.cameras,
+        "fps": options.fps,
+        **asdict(intake),
+    }
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     live = console.is_terminal
-    with Progress(*columns, console=console, disable=not live, transient=True) as bar:
+    episodes = []
+    with (
+        ScoreFile(options.output / "scores.jsonl", conditions) as scores,
+        Progress(*columns, console=console, disable=not live, transient=True) as bar,
+    ):
+        if scores.outdated:
+            console.print("Scores of another model or frame setting are there; scoring anew.")
         for number, recording in enumerate(bar.track(recordings), start=1):
             episode = scores.episode(recording)
             if episode is None:
-                scores.add(recording, *_score(scorer, recording, intake, options))
-                episode = scores.episode(recording)
+                episode = scores.add(recording, *_score(scorer, recording, intake, options))
                 if not live:
-                    console.print(f"{number} of {len(recordings)} {recording.path}", markup=False)
+                    console.print(f"{number} of {len(recordings)} {recording.path}")
             episodes.append(episode)
     return episodes
 
@@ -164,72 +183,6 @@ def _score(
     except ValueError as error:
         raise LabelsError(f"{recording.path} cannot be scored: {error}") from error
     return [one.log_prob for one in readings], [one.episode_time for one in readings]
-
-
-def _write(calibration: Calibration, episodes: list[LabelledEpisode], folder: Path) -> None:
-    from topreward_ros.offline.calibration_plot import draw_calibration
-
-    save_calibration(calibration, folder / "calibration.yaml")
-    text = json.dumps(_figures(calibration, episodes), indent=1, allow_nan=False)
-    (folder / "calibration.json").write_text(text + "\n", encoding="utf-8")
-    draw_calibration(calibration, episodes, folder / "calibration.png")
-
-
-def _figures(calibration: Calibration, episodes: list[LabelledEpisode]) -> dict[str, object]:
-    tasks = []
-    for task in calibration.tasks:
-        own = [one for one in episodes if one.instruction in task.instructions]
-        levels = episode_levels(own, calibration.detector)
-        roc = success_roc(levels, [one.success for one in own])
-        tasks.append(
-            {
-                **asdict(task),
-                "roc": {
-                    "failures_called_success": list(roc.false_rate),
-                    "successes_detected": list(roc.true_rate),
-                    "least_level": [_finite(score) for score in roc.scores],
-                },
-                "episodes": [
-                    {"recording": one.name, "success": one.success, "level": _finite(level)}
-                    for one, level in zip(own, levels, strict=True)
-                ],
-            }
-        )
-    return {"setup": asdict(calibration.setup), "tasks": tasks}
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _report(calibration: Calibration, folder: Path, console: Console) -> None:
-    for task in calibration.tasks:
-        more = f" and {len(task.instructions) - 1} more" if task.instructions[1:] else ""
-        detected, auc = task.detection_rate, task.auc
-        console.print(
-            f'"{task.instructions[0]}"{more}: threshold {task.threshold:.3f} nat, from '
-            f"{task.failures} failures and {task.successes} successes.\n"
-            f"  At most {task.false_stop_rate:.1%} of failures like these are called a success "
-            f"(confidence {task.confidence:.0%}), in attempts of up to "
-            f"{task.longest_failure:.1f} s.\n"
-            f"  Successes detected: {detected.value:.1%} [{detected.low:.1%}, "
-            f"{detected.high:.1%}]; ROC-AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}].",
-            markup=False,
-        )
-        if detected.value < 0.5:
-            console.print(_warning(task), markup=False)
-    console.print(f"Written to {folder}: calibration.yaml, .json, .png.", markup=False)
-
-
-def _warning(task: TaskCalibration) -> str:
-    bound = FalseStopBound(task.false_stop_rate, task.confidence)
-    allowed = bound.allowed_false_stops(task.failures)
-    return (
-        "  Warning: this threshold misses most successes. Either the model cannot tell these "
-        "failures from successes (see calibration.png), or a few failures that look like "
-        f"successes set it: {allowed} of {task.failures} may lie above it, and with "
-        f"{bound.failures_for(allowed + 1)} failures it would be {allowed + 1}."
-    )
 
 
 if __name__ == "__main__":

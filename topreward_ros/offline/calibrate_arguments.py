@@ -26,6 +26,7 @@ Recordings are rosbag2 bags or video files. labels.csv has the columns path, ins
 examples:
   ros2 run topreward_ros calibrate recordings/ --model Qwen/Qwen3-VL-8B-Instruct
   ros2 run topreward_ros calibrate recordings/ --model demo --pool --false-stop-rate 0.1
+  ros2 run topreward_ros calibrate others/ --model demo --verify calibration/calibration.yaml
   ros2 run topreward_ros calibrate --instruction "fold the towel" \\
       --successes bags/good_* --failures bags/bad_*
 
@@ -54,6 +55,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--output", type=Path, default=Path("calibration"), help="folder (default: %(default)s)"
     )
+
+    parser.add_argument(
+        "--verify", type=Path, metavar="CALIBRATION",
+        help="calibrate nothing; hold this calibration.yaml against the recordings, which must be "
+        "others than those it was made from (window, hold and minimum duration are its own)",
+    )  # fmt: skip
 
     promise = parser.add_argument_group("the promise")
     _number(promise, "--false-stop-rate", bound.rate, "share of failures called a success")

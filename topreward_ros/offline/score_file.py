@@ -55,20 +55,12 @@ class ScoreFile:
     def episode(self, recording: LabelledRecording) -> LabelledEpisode | None:
         """The scores of a recording under its present label; None if it is yet to be scored."""
         scores = self._done.get(_key(recording))
-        if scores is None:
-            return None
-        return LabelledEpisode(
-            name=str(recording.path),
-            instruction=recording.instruction,
-            success=recording.success,
-            log_probs=tuple(scores["log_probs"]),
-            episode_times=tuple(scores["episode_times"]),
-        )
+        return _labelled(recording, scores) if scores else None
 
     def add(
         self, recording: LabelledRecording, log_probs: list[float], episode_times: list[float]
-    ) -> None:
-        """Keeps the scores of a recording, on disk when this returns.
+    ) -> LabelledEpisode:
+        """Keeps the scores of a recording, on disk when this returns, and gives them back labelled.
 
         Args:
             recording: what was scored.
@@ -79,10 +71,21 @@ class ScoreFile:
         scores = {"key": key, "log_probs": log_probs, "episode_times": episode_times}
         self._done[key] = scores
         self._write(json.dumps(scores))
+        return _labelled(recording, scores)
 
     def _write(self, line: str) -> None:
         self._file.write(line + "\n")
         self._file.flush()
+
+
+def _labelled(recording: LabelledRecording, scores: dict[str, object]) -> LabelledEpisode:
+    return LabelledEpisode(
+        name=str(recording.path),
+        instruction=recording.instruction,
+        success=recording.success,
+        log_probs=tuple(scores["log_probs"]),
+        episode_times=tuple(scores["episode_times"]),
+    )
 
 
 def _entry(line: str) -> tuple[str, dict[str, object]] | None:
