@@ -77,6 +77,8 @@ def load_scorer(
         require_family(config.model_type, source.location)
         family = FAMILIES[config.model_type]
         tokenizer = _load_tokenizer(source)
+        if source.random:
+            config.video_token_id = tokenizer.convert_tokens_to_ids("<|video_pad|>")
         loaded = _load_model(source, family, config, place, number, bits, attention)
         backbone_class = family.load_backbone_class()
         asked = Prompt(PromptForm(form), backbone_class.markup)

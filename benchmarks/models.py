@@ -1,0 +1,148 @@
+"""Models to measure with: real architectures with random weights."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topreward_ros.models.loading import load_scorer
+from topreward_ros.models.scorer import LocalScorer
+
+TASK = "put the red cube on the green disc"
+FPS = 2.0
+
+_IDS = {
+    "image_token_id": 0,
+    "video_token_id": 1,
+    "vision_start_token_id": 2,
+    "vision_end_token_id": 3,
+}
+MIDSIZE = {
+    "architectures": ["Qwen3VLForConditionalGeneration"],
+    "model_type": "qwen3_vl",
+    **_IDS,
+    "text_config": {
+        "model_type": "qwen3_vl_text",
+        "vocab_size": 8192,
+        "hidden_size": 768,
+        "intermediate_size": 2304,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 4,
+        "head_dim": 64,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 5000000.0,
+            "mrope_section": [12, 10, 10],
+            "mrope_interleaved": True,
+        },
+    },
+    "vision_config": {
+        "model_type": "qwen3_vl_vision",
+        "depth": 8,
+        "hidden_size": 512,
+        "intermediate_size": 2048,
+        "num_heads": 8,
+        "patch_size": 16,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+        "out_hidden_size": 768,
+        "num_position_embeddings": 2304,
+        "deepstack_visual_indexes": [1, 3, 5],
+    },
+}
+"""About 114 million parameters, in the proportions of Qwen3-VL-8B."""
+
+
+def _published(text: dict[str, object], vision: dict[str, object]) -> dict[str, object]:
+    """Returns a configuration as published for Qwen3-VL Instruct checkpoints."""
+    shared_text = {
+        "model_type": "qwen3_vl_text",
+        "vocab_size": 151936,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "max_position_embeddings": 262144,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 5000000.0,
+            "mrope_section": [24, 20, 20],
+            "mrope_interleaved": True,
+        },
+    }
+    shared_vision = {
+        "model_type": "qwen3_vl_vision",
+        "num_heads": 16,
+        "patch_size": 16,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+        "num_position_embeddings": 2304,
+    }
+    return {
+        "architectures": ["Qwen3VLForConditionalGeneration"],
+        "model_type": "qwen3_vl",
+        "image_token_id": 151655,
+        "video_token_id": 151656,
+        "vision_start_token_id": 151652,
+        "vision_end_token_id": 151653,
+        "text_config": shared_text | text,
+        "vision_config": shared_vision | vision,
+    }
+
+
+PUBLISHED = {
+    "Qwen3-VL-8B": _published(
+        {"hidden_size": 4096, "intermediate_size": 12288},
+        {
+            "depth": 27,
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "out_hidden_size": 4096,
+            "deepstack_visual_indexes": [8, 16, 24],
+        },
+    ),
+    "Qwen3-VL-4B": _published(
+        {"hidden_size": 2560, "intermediate_size": 9728},
+        {
+            "depth": 24,
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "out_hidden_size": 2560,
+            "deepstack_visual_indexes": [5, 11, 17],
+        },
+    )
+    | {"tie_word_embeddings": True},
+}
+"""The architectures of the published checkpoints, without their weights."""
+
+
+def write_config(config: dict[str, object], directory: Path) -> None:
+    """Writes what `random:<directory>` needs."""
+    (directory / "config.json").write_text(json.dumps(config))
+
+
+def write_checkpoint(config: dict[str, object], directory: Path) -> None:
+    """Writes random bfloat16 weights, made on the GPU, as a checkpoint that can be quantized."""
+    write_config(config, directory)
+    scorer = load_scorer(f"random:{directory}", device="cuda", dtype="bfloat16", max_pairs=4)
+    scorer.backbone.model.save_pretrained(directory)
+    scorer.backbone.tokenizer.save_pretrained(directory)
+
+
+def random_scorer(config: dict[str, object], **options: object) -> LocalScorer:
+    """Loads random weights of an architecture; options as of `load_scorer`."""
+    with tempfile.TemporaryDirectory() as directory:
+        write_config(config, Path(directory))
+        return load_scorer(f"random:{directory}", **options)
+
+
+def random_video(frames: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], list[float]]:
+    """Returns noise frames and their stamps in seconds."""
+    rng = np.random.default_rng(0)
+    video = rng.integers(0, 256, (frames, *size, 3), dtype=np.uint8)
+    return video, [index / FPS for index in range(frames)]

@@ -1,0 +1,160 @@
+"""The model's side: streaming against recompute, flatness, prefixes, peers, host overhead."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from benchmarks.baselines import authors_style, full_prefixes, lerobot_style
+from benchmarks.models import MIDSIZE, TASK, random_scorer, random_video
+from benchmarks.results import Results
+from benchmarks.timing import in_turns, timed
+from topreward_ros.method.progress import prefix_lengths
+from topreward_ros.models.loading import score_prefixes
+from topreward_ros.models.recompute import RecomputeSession
+from topreward_ros.models.scorer import LocalScorer
+
+SIZE = (224, 224)
+BOUND = 64
+LAST_GOALS = {64: ">= 13", 128: ">= 25"}
+PREFIX_GOALS = {16: ">= 6", 32: ">= 10"}
+
+
+def measure(results: Results, *, quick: bool = False) -> None:
+    """Takes minutes on two cores; `quick` shows only that everything runs."""
+    scorer = random_scorer(MIDSIZE, device="cpu", frame_size=SIZE)
+    parameters = sum(weight.numel() for weight in scorer.backbone.model.parameters())
+    results.add("model", "parameters", parameters / 1e6, "M")
+    for frames in (8,) if quick else (8, 16, 32, 64, 128):
+        streaming_against_recompute(results, scorer, frames)
+    for count in (4,) if quick else (16, 32):
+        prefixes_against_naive(results, scorer, 8 if quick else 64, count)
+    peers(results, scorer, 8 if quick else 45)
+    host_overhead(results, scorer, 4 if quick else 16)
+    bounded = random_scorer(MIDSIZE, device="cpu", frame_size=SIZE, max_pairs=BOUND)
+    flatness(results, bounded, 9 if quick else 256)
+
+
+def streaming_against_recompute(results: Results, scorer: LocalScorer, frames: int) -> None:
+    """One reading per pair of frames; the last one alone, and the whole episode."""
+    video, stamps = random_video(frames, scorer.frame_size)
+    session = scorer.start()
+    yardstick = RecomputeSession(scorer.backbone, scorer.max_pairs)
+    taken: dict[str, list[float]] = {"streaming": [], "recompute": []}
+    worst = 0.0
+    for index in range(0, frames, 2):
+        for each in (session, yardstick):
+            each.append(video[index], stamps[index])
+            each.append(video[index + 1], stamps[index + 1])
+        fast, score = timed(session.log_prob, TASK)
+        slow, expected = timed(yardstick.log_prob, TASK)
+        taken["streaming"].append(fast)
+        taken["recompute"].append(slow)
+        worst = max(worst, abs(score - expected))
+    last = _last_update(scorer, video, stamps)
+    group = f"(a) {frames} frames"
+    results.add(group, "last update, recompute / streaming", last, "x", LAST_GOALS.get(frames, ""))
+    whole = sum(taken["recompute"]) / sum(taken["streaming"])
+    results.add(group, "whole episode, recompute / streaming", whole, "x")
+    results.add(group, "largest difference", worst, "nat", "<= 1e-5")
+
+
+def _last_update(scorer: LocalScorer, video: np.ndarray, stamps: list[float]) -> float:
+    """Ratio of the last update's times, both ways in turns, medians of several."""
+    fast, slow = [], []
+    for _ in range(5):
+        session, yardstick = scorer.start(), RecomputeSession(scorer.backbone, scorer.max_pairs)
+        for frame, stamp in zip(video[:-2], stamps[:-2], strict=True):
+            session.append(frame, stamp)
+            yardstick.append(frame, stamp)
+        session.log_prob(TASK)
+        for frame, stamp in zip(video[-2:], stamps[-2:], strict=True):
+            session.append(frame, stamp)
+            yardstick.append(frame, stamp)
+        fast.append(timed(session.log_prob, TASK)[0])
+        slow.append(timed(yardstick.log_prob, TASK)[0])
+    return statistics.median(slow) / statistics.median(fast)
+
+
+def peers(results: Results, scorer: LocalScorer, frames: int) -> None:
+    """15 prefixes of one episode, as peers evaluate them and by `score_prefixes`."""
+    video, stamps = random_video(frames, scorer.frame_size)
+    lengths = prefix_lengths(frames).tolist()
+    asked = (scorer.backbone, video, stamps, TASK, lengths)
+    taken = in_turns(
+        {
+            "ours": lambda: score_prefixes(scorer, video, stamps, TASK, lengths),
+            "LeRobot-style, last 16 frames": lambda: lerobot_style(*asked),
+            "LeRobot-style, true prefixes": lambda: full_prefixes(*asked),
+            "authors-style, cached prefixes": lambda: authors_style(*asked),
+        }
+    )
+    group = f"(b) {len(lengths)} prefixes of {frames} frames"
+    for name in list(taken)[1:]:
+        results.add(group, f"{name} / score_prefixes", taken[name] / taken["ours"], "x")
+
+
+def flatness(results: Results, scorer: LocalScorer, pairs: int) -> None:
+    """The cost of an update late in a long episode over that of an early one."""
+    video, stamps = random_video(2 * pairs, scorer.frame_size)
+    session, taken = scorer.start(), []
+    for index in range(0, 2 * pairs, 2):
+        session.append(video[index], stamps[index])
+        session.append(video[index + 1], stamps[index + 1])
+        taken.append(timed(session.log_prob, TASK)[0])
+    early, late = statistics.median(taken[4:12]), statistics.median(taken[-8:])
+    group = f"(c) at most {scorer.max_pairs} pairs kept"
+    results.add(group, f"update at {pairs} pairs / at 8 pairs", late / early, "x", "<= 1.3")
+    results.add(group, "slowest update / at 8 pairs", max(taken[4:]) / early, "x")
+
+
+def prefixes_against_naive(
+    results: Results, scorer: LocalScorer, frames: int, prefixes: int
+) -> None:
+    """Prefixes together against one full forward each."""
+    video, stamps = random_video(frames, scorer.frame_size)
+    lengths = np.unique(np.linspace(1, frames, prefixes).round().astype(int)).tolist()
+    taken = in_turns(
+        {
+            "together": lambda: score_prefixes(scorer, video, stamps, TASK, lengths),
+            "naive": lambda: full_prefixes(scorer.backbone, video, stamps, TASK, lengths),
+        },
+        rounds=2,
+    )
+    ratio = taken["naive"] / taken["together"]
+    group = f"(d) {prefixes} prefixes of {frames} frames"
+    results.add(group, "naive / score_prefixes", ratio, "x", PREFIX_GOALS.get(prefixes, ""))
+
+
+def host_overhead(results: Results, scorer: LocalScorer, pairs: int) -> None:
+    """What an update costs beside the vision tower, the language model and the output layer."""
+    video, stamps = random_video(2 * pairs, scorer.frame_size)
+    backbone, inside = scorer.backbone, []
+
+    def watched(method: str) -> Callable[..., object]:
+        original = getattr(backbone, method)
+
+        def call(*args: object) -> object:
+            taken, value = timed(original, *args)
+            inside.append(taken)
+            return value
+
+        return call
+
+    methods = ("unit", "hidden", "answer")
+    for method in methods:
+        setattr(backbone, method, watched(method))
+    session, beside = scorer.start(), []
+    with torch.inference_mode():
+        for index in range(0, 2 * pairs, 2):
+            session.append(video[index], stamps[index])
+            session.append(video[index + 1], stamps[index + 1])
+            inside.clear()
+            whole, _ = timed(session.log_prob, TASK)
+            beside.append(whole - sum(inside))
+    for method in methods:
+        delattr(backbone, method)
+    results.add("(e) host", "an update beside the model", 1e3 * statistics.median(beside), "ms")
