@@ -192,6 +192,13 @@ def test_with_a_gate_still_frames_are_left_out_and_counted():
     assert target.add("front", T0 + 1.5, moved).stamp == T0 + 1.5
 
 
+def test_the_first_frame_of_each_episode_passes_the_gate():
+    target = intake(motion_threshold=4.0)
+    feed(target, "front", [0])
+    target.reset()
+    assert feed(target, "front", [1]) == [1]
+
+
 # --- absurd settings ---------------------------------------------------------------------------
 
 

@@ -270,6 +270,14 @@ def test_a_video_that_was_cut_after_its_index_is_refused(tmp_path, cut):
     refused(path)
 
 
+def test_a_video_that_was_cut_between_two_pictures_is_refused(tmp_path):
+    path = write_video(tmp_path / "clip.mp4", count=40, movflags="+faststart")
+    with av.open(str(path)) as container:
+        places = sorted(packet.pos for packet in container.demux(video=0) if packet.size)
+    path.write_bytes(path.read_bytes()[: places[30]])
+    assert "30 of 40" in refused(path)
+
+
 def test_other_files_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("put the red cube on the green disc")
     refused(tmp_path / "notes.txt")

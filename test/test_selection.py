@@ -23,6 +23,12 @@ def test_thirty_frames_a_second_become_two():
     assert taken == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3], abs=1e-6)
 
 
+@pytest.mark.parametrize("start", [1_764_000_000 + i * 0.123456789 for i in range(20)])
+def test_rounded_stamps_never_cost_a_frame(start):
+    stamps = [round(start + i / 10, 9) for i in range(101)]
+    assert selected(FrameSelector(5.0), stamps) == stamps[::2]
+
+
 def test_the_first_frame_at_or_after_an_instant_is_taken():
     stamps = [0.1, 0.3, 0.59, 0.62, 0.9, 1.09, 1.1, 1.2]
     assert selected(FrameSelector(2.0), stamps) == [0.1, 0.62, 1.1]
