@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parse(arguments)
     signal.signal(signal.SIGTERM, _stop)
-    _isolate()
+    isolate()
     try:
         Demo(options).run()
     except (DemoError, ValueError, OSError) as error:
@@ -81,7 +81,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _isolate() -> None:
+def isolate() -> None:
     """Keeps the demo on this machine and away from other graphs, unless told otherwise."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 101)))

@@ -1,0 +1,119 @@
+"""The stack starts the launch file's nodes without launch, and stops them cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+from rcl_interfaces.srv import GetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from topreward_ros.nodes.processes import ProcessGroup
+from topreward_ros.nodes.stack import StackError, parameter_files
+
+INSTRUCTION = "put \"the red\" cube: on 'it', \\ yes"
+DEADLINE = 60.0
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    """A node that asks."""
+    rclpy.init()
+    node = Node("asking")
+    yield node
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """Starts a stack."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "topreward_ros.nodes.stack", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def ask(node: Node, full_name: str, *names: str) -> list[object]:
+    """Returns parameters of a node once it is there."""
+    client = node.create_client(GetParameters, f"{full_name}/get_parameters")
+    assert client.wait_for_service(DEADLINE), f"{full_name} did not come up"
+    answer = client.call_async(GetParameters.Request(names=list(names)))
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    executor.spin_until_future_complete(answer, DEADLINE)
+    executor.shutdown()
+    return [rclpy.parameter.parameter_value_to_python(value) for value in answer.result().values]
+
+
+def child_of(stack: subprocess.Popen[str]) -> int:
+    """Returns the process id of the stack's one node."""
+    children = Path(f"/proc/{stack.pid}/task/{stack.pid}/children")
+    (child,) = children.read_text().split()
+    return int(child)
+
+
+def test_arguments_reach_the_node_in_the_namespace_over_the_files(
+    node: Node, tmp_path: Path
+) -> None:
+    """Arguments over the user's file over the rig's over the defaults; quotes stay quotes."""
+    rig, own = tmp_path / "rig.yaml", tmp_path / "own.yaml"
+    rig.write_text("/**:\n  ros__parameters:\n    sample_rate: 3.0\n    max_pairs: 8\n")
+    own.write_text("/**:\n  ros__parameters:\n    max_pairs: 6\n    device: cpu\n")
+    stack = start(
+        "--rig", str(rig), "--params-file", str(own), "--namespace", "arm/left", "--no-autostart",
+        "--instruction", INSTRUCTION, "--model", "somewhere/else",
+    )  # fmt: skip
+    try:
+        names = ("instruction", "model", "sample_rate", "max_pairs", "device", "success_window")
+        values = ask(node, "/arm/left/reward_node", *names)
+        assert values == [INSTRUCTION, "somewhere/else", 3.0, 6, "cpu", 3]
+    finally:
+        stack.send_signal(signal.SIGINT)
+        output, errors = stack.communicate(timeout=DEADLINE)
+    assert stack.returncode == 0, errors
+    assert "reward_node ended with exit code 0" in output
+
+
+def test_a_node_that_dies_ends_the_stack_with_its_name(node: Node) -> None:
+    """Exit code 1 and one sentence, so that whoever started it can start it again."""
+    stack = start("--no-autostart")
+    try:
+        ask(node, "/topreward/reward_node", "model")
+        os.kill(child_of(stack), signal.SIGKILL)
+        _, errors = stack.communicate(timeout=DEADLINE)
+    finally:
+        stack.kill()
+    assert stack.returncode == 1
+    assert "stack: stopped, because reward_node was ended by SIGKILL." in errors
+
+
+def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    """Before anything is started."""
+    with pytest.raises(StackError, match="rig is 'nosuch'"):
+        parameter_files("nosuch", "")
+    with pytest.raises(StackError, match=r"params-file is .*missing.yaml"):
+        parameter_files("", str(tmp_path / "missing.yaml"))
+
+
+def test_terminating_the_stack_leaves_no_node(node: Node) -> None:
+    """SIGTERM is what service managers send."""
+    with ProcessGroup() as group:
+        group.start("stack", [sys.executable, "-m", "topreward_ros.nodes.stack", "--no-autostart"])
+        ask(node, "/topreward/reward_node", "model")
+        (parent,) = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+        (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        os.kill(int(parent), signal.SIGTERM)
+        end = group.wait(DEADLINE)
+    assert end is not None and end.code == 0
+    limit = time.monotonic() + DEADLINE
+    while Path(f"/proc/{child}").exists():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
