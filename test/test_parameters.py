@@ -147,6 +147,13 @@ def test_more_cameras_than_the_layout_holds_are_told():
         rig.parameters.read()
 
 
+def test_a_layout_that_cannot_hold_the_cameras_is_refused_later_too():
+    with Rig("active", cameras=[f"/camera_{index}" for index in range(6)]) as rig:
+        assert "contradict" in rig.set("layout", "main_inset")
+        assert rig.set("layout", "grid") == ""
+        rig.parameters.read()
+
+
 @pytest.mark.parametrize("state", ["inactive", "active", "configuring"])
 def test_what_the_model_was_loaded_with_stays_while_it_is_loaded(state):
     with Rig(state) as rig:

@@ -31,11 +31,14 @@ class Thread(ScoringThread):
         super().__init__(self.woken.set)
 
     def keep_busy(self) -> threading.Event:
-        go_on = threading.Event()
-        self._call(go_on.wait)
+        """Occupies the thread until the returned event is set."""
+        began, go_on = threading.Event(), threading.Event()
+        self._call(lambda: (began.set(), go_on.wait()))
+        assert began.wait(PATIENCE)
         return go_on
 
     def until(self, count: int) -> list[Scored | Failed]:
+        """Waits for that many results; returns all of them."""
         end = time.monotonic() + PATIENCE
         while len(self.results) < count:
             assert self.woken.wait(end - time.monotonic()), "no result came"

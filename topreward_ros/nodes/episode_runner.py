@@ -108,7 +108,8 @@ class EpisodeRunner:
             ValueError: parameters contradict each other.
         """
         self.equipment.watch.restart(time.monotonic())
-        self._restart(EpisodeEvent.REASON_RESET, "A reset was asked for.")
+        self._end(EpisodeEvent.REASON_RESET, "A reset was asked for.")
+        self._begin()
         if self.episode is None:
             return "An episode starts as soon as there is an instruction."
         return f"Episode {self.episode.episode_id} has started."
@@ -126,7 +127,7 @@ class EpisodeRunner:
         if not self.opened or self.halted:
             return
         if self.episode is None:
-            self._begin()
+            self._begin_or_halt()
         elif not text:
             self._restart(EpisodeEvent.REASON_STOPPED, "The instruction was taken away.")
         elif self.equipment.calibration is not None:
@@ -215,10 +216,16 @@ class EpisodeRunner:
 
     def _restart(self, reason: str, detail: str) -> None:
         self._end(reason, detail)
-        self._begin()
+        self._begin_or_halt()
+
+    def _begin_or_halt(self) -> None:
+        try:
+            self._begin()
+        except ValueError as error:
+            self._halt("", str(error))
 
     def _halt(self, reason: str, detail: str) -> None:
-        self._log.error(f"{detail} The episode has ended; ~/reset starts another.")
+        self._log.error(f"{detail} No episode runs now; ~/reset starts another.")
         self._end(reason, detail)
         self.halted = detail
 

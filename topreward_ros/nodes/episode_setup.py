@@ -11,7 +11,6 @@ from topreward_ros.method.calibration import (
     Calibration,
     CalibrationMismatch,
     ScoringSetup,
-    TaskCalibration,
 )
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.progress import CalibratedProgress
@@ -44,16 +43,25 @@ def model_loader(parameters: RewardParameters) -> Callable[[], VideoScorer]:
     return load
 
 
-def read_calibration(parameters: RewardParameters, scorer: VideoScorer) -> Calibration | None:
-    """Returns the calibration to use, if one is asked for.
+def read_calibration(parameters: RewardParameters) -> Calibration | None:
+    """Returns the calibration that is asked for, if one is.
 
     Raises:
         CalibrationError: its file cannot be read.
-        CalibrationMismatch: it was made with another model, prompt, frame size, rate or detector.
     """
     if not parameters.calibration_file:
         return None
-    calibration = load_calibration(parameters.calibration_file)
+    return load_calibration(parameters.calibration_file)
+
+
+def check_calibration(
+    calibration: Calibration, parameters: RewardParameters, scorer: VideoScorer
+) -> None:
+    """Makes sure that a calibration holds for what is set now.
+
+    Raises:
+        CalibrationMismatch: it was made with another model, prompt, frame size, rate or detector.
+    """
     setup = ScoringSetup(
         model=scorer.name,
         fingerprint=scorer.fingerprint,
@@ -63,7 +71,6 @@ def read_calibration(parameters: RewardParameters, scorer: VideoScorer) -> Calib
         motion_threshold=_motion_threshold(parameters),
     )
     calibration.check(setup, _detector(parameters, None))
-    return calibration
 
 
 def intake_settings(parameters: RewardParameters, scorer: VideoScorer) -> IntakeSettings:
@@ -76,15 +83,6 @@ def intake_settings(parameters: RewardParameters, scorer: VideoScorer) -> Intake
     )
 
 
-def task_calibration(calibration: Calibration | None, instruction: str) -> TaskCalibration | None:
-    """Returns what was calibrated for a task.
-
-    Raises:
-        CalibrationMismatch: there is a calibration, and it was not made for this task.
-    """
-    return calibration.for_instruction(instruction) if calibration else None
-
-
 def episode_maker(
     parameters: RewardParameters,
     scorer: VideoScorer,
@@ -95,7 +93,12 @@ def episode_maker(
 
     An instruction that a calibration does not know runs without one, and success is not claimed
     for it unless the parameter success_threshold is set.
+
+    Raises:
+        CalibrationMismatch: the calibration does not hold for what is set now.
     """
+    if calibration is not None:
+        check_calibration(calibration, parameters, scorer)
     settings, warning = _settings(parameters, scorer, calibration, instruction)
 
     def make(loaded: VideoScorer) -> Episode:
@@ -117,7 +120,7 @@ def _settings(
 ) -> tuple[EpisodeSettings, str]:
     task, warning = None, ""
     try:
-        task = task_calibration(calibration, instruction)
+        task = calibration.for_instruction(instruction) if calibration else None
     except CalibrationMismatch as error:
         warning = str(error)
     threshold = scorer.success_threshold if calibration is None else None

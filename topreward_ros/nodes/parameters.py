@@ -6,7 +6,7 @@ with the sentence until the parameter is set right. A bad value later is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -21,6 +21,7 @@ from rclpy.parameter import Parameter
 from topreward_ros.nodes.reward_parameters import RULES, Change, RewardParameters, problem_of
 from topreward_ros.video.mosaic import Layout, LayoutError
 
+_TOGETHER = {"layout", "cameras"}
 _OTHER_PREFIXES = ("use_sim_time", "qos_overrides.", "start_type_description_service")
 
 
@@ -67,10 +68,9 @@ class NodeParameters:
         parameters = RewardParameters(
             **{name: _frozen(self._node.get_parameter(name).value) for name in RULES}
         )
-        try:
-            Layout.named(parameters.layout).check(len(parameters.cameras))
-        except LayoutError as error:
-            raise ParameterError(f"layout and cameras contradict each other: {error}") from None
+        contradiction = _contradiction(parameters.layout, parameters.cameras)
+        if contradiction:
+            raise ParameterError(contradiction)
         return parameters
 
     def _unknown(self) -> list[str]:
@@ -101,15 +101,18 @@ class NodeParameters:
         return value, problem_of(name, value)
 
     def _refuse(self, parameters: list[Parameter]) -> SetParametersResult:
-        for parameter in parameters:
-            rule = RULES.get(parameter.name)
-            if rule is None:
-                continue
-            problem = problem_of(parameter.name, _plain(parameter.value)) or self._untimely(rule)
-            if problem:
-                self._node.get_logger().warning(problem)
-                return SetParametersResult(successful=False, reason=problem)
-        return SetParametersResult(successful=True)
+        given = {p.name: _plain(p.value) for p in parameters if p.name in RULES}
+        problems = [
+            problem_of(name, value) or self._untimely(RULES[name]) for name, value in given.items()
+        ]
+        if not any(problems) and given.keys() & _TOGETHER:
+            now = {name: _plain(self._node.get_parameter(name).value) for name in _TOGETHER}
+            problems.append(_contradiction(**{**now, **{n: given[n] for n in given if n in now}}))
+        problem = next((sentence for sentence in problems if sentence), None)
+        if problem is None:
+            return SetParametersResult(successful=True)
+        self._node.get_logger().warning(problem)
+        return SetParametersResult(successful=False, reason=problem)
 
     def _untimely(self, rule: Any) -> str | None:
         state = self._state()
@@ -125,6 +128,14 @@ class NodeParameters:
             if parameter.name in RULES:
                 self.problems.pop(parameter.name, None)
                 self._changed(parameter.name, _plain(parameter.value))
+
+
+def _contradiction(layout: str, cameras: Sequence[str]) -> str | None:
+    try:
+        Layout.named(layout).check(len(cameras))
+    except LayoutError as error:
+        return f"layout and cameras contradict each other: {error}"
+    return None
 
 
 def _descriptor(rule: Any) -> ParameterDescriptor:

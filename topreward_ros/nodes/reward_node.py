@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future as Answer
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy._rclpy_pybind11 import InvalidHandle
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidHandle
 from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -24,13 +24,13 @@ from topreward_ros.models.contract import ModelError
 from topreward_ros.nodes.camera_health import CameraWatch
 from topreward_ros.nodes.camera_subscriptions import CameraSubscriptions
 from topreward_ros.nodes.episode_runner import EpisodeRunner, Equipment
-from topreward_ros.nodes.episode_setup import model_loader, read_calibration
+from topreward_ros.nodes.episode_setup import check_calibration, model_loader, read_calibration
 from topreward_ros.nodes.lifecycle import GuardedLifecycleNode, TransitionRefused
 from topreward_ros.nodes.outputs import Outputs, latched
 from topreward_ros.nodes.parameters import NodeParameters
 from topreward_ros.nodes.reward_diagnostics import RewardDiagnostics
 from topreward_ros.nodes.scoring_thread import ScoringThread
-from topreward_ros.nodes.spinning import run_node
+from topreward_ros.nodes.spinning import leave, run_node
 
 WATCH_PERIOD = 0.1
 """s between looks at the cameras; how late a lost camera is noticed at most."""
@@ -93,7 +93,9 @@ class RewardNode(GuardedLifecycleNode):
             self.get_logger().info(f"Loading the model {parameters.model}.")
             started = time.monotonic()
             scorer = await self._answer(self.scoring.load(model_loader(parameters)))
-            calibration = read_calibration(parameters, scorer)
+            calibration = read_calibration(parameters)
+            if calibration is not None:
+                check_calibration(calibration, parameters, scorer)
             watch = CameraWatch(parameters.cameras, time.monotonic())
             self.runner.equipment = Equipment(scorer, calibration, watch)
             self.cameras = CameraSubscriptions(
@@ -198,6 +200,7 @@ class RewardNode(GuardedLifecycleNode):
             self.cameras.look_up()
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Runs the node until SIGINT or SIGTERM."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs the node until SIGINT or SIGTERM; the exit code is 0."""
     run_node(RewardNode, RewardNode.end, arguments)
+    leave()

@@ -30,7 +30,7 @@ class QueuedFrame:
     """A selected frame on its way to the model.
 
     Attributes:
-        image: (height, width, 3) uint8 RGB of the scorer's frame size.
+        image: (height, width, 3) uint8 RGB of the scorer's frame size, or None: nothing moved.
         stamp: s, the camera's time.
         arrived: s, steady clock, when its message was received.
         header: `std_msgs/Header` of the reading that it leads to.

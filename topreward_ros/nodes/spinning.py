@@ -13,10 +13,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import rclpy
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -28,8 +29,8 @@ def run_node(
     create: Callable[[], Node],
     close: Callable[[Node], object],
     arguments: Sequence[str] | None = None,
-) -> NoReturn:
-    """Runs a node until a signal, in the process's main thread, and ends the process with 0.
+) -> None:
+    """Runs a node until a signal or the end of the context, in the process's main thread.
 
     A callback that raises is logged with its trace; the node lives on.
 
@@ -44,8 +45,13 @@ def run_node(
         spin(node, stop)
         close(node)
         rclpy.try_shutdown()
-    # Finalising Python with a model loaded takes seconds, cannot be done while a library still
-    # loads one, and has nothing left to do.
+
+
+def leave() -> NoReturn:
+    """Ends the process with 0, without finalising Python.
+
+    With a model loaded that takes seconds, and while a library still loads one it cannot be done.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -61,8 +67,10 @@ class Stop:
     def ask(self) -> None:
         """Asks for the end, from any thread."""
         self.asked.set()
-        if self.wake is not None:
-            self.wake()
+        wake = self.wake
+        if wake is not None:
+            with suppress(InvalidHandle):  # the node has just ended
+                wake()
 
 
 def spin(node: Node, stop: Stop) -> None:
