@@ -22,10 +22,10 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
-from topreward_msgs.msg import RewardStamped
 
 from benchmarks.models import MIDSIZE, TASK, write_config
 from benchmarks.results import Results
+from topreward_msgs.msg import RewardStamped
 from topreward_ros.nodes.node_commands import node_command
 
 RATE = 30.0

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-
 T = TypeVar("T")
 
 

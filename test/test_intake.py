@@ -165,7 +165,7 @@ def test_any_arrival_order_gives_growing_stamps_on_the_grid_with_fresh_cameras(s
         times[camera] += gap
         stamp = T0 + times[camera] / 20
         frame = target.add(camera, stamp, message(height=6, width=6, grey=int(stamp) % 256))
-        if frame:
+        if frame and frame.image is not None:
             assert abs(times["a"] - times["b"]) / 20 <= 0.5 + 1e-6
             stamps.append(frame.stamp)
     assert stamps == sorted(set(stamps))
@@ -183,9 +183,11 @@ def test_without_a_gate_still_frames_are_given():
     assert feed(target, "front", [0, 0.5, 1.0]) == [0, 0.5, 1.0] and target.gated == 0
 
 
-def test_with_a_gate_still_frames_are_left_out_and_counted():
+def test_with_a_gate_still_frames_are_given_as_time_without_a_picture_and_counted():
     target = intake(motion_threshold=4.0)
-    assert feed(target, "front", [0, 0.5, 1.0]) == [0]
+    frames = [target.add("front", T0 + time, message()) for time in (0, 0.5, 1.0)]
+    assert [frame.stamp - T0 for frame in frames] == [0, 0.5, 1.0]
+    assert [frame.image is None for frame in frames] == [False, True, True]
     assert target.gated == 2 and target.selected == 1
     moved = message()
     moved.data[: moved.data.size // 4] = 200

@@ -90,8 +90,10 @@ class Episode:
         self._instruction = validate_instruction(instruction)
         self._settings = settings or EpisodeSettings()
         self._session = scorer.start()
-        self._first = self._last = math.nan
-        self._scored = self._readings = 0
+        self._first = self._last = self._read_to = math.nan
+        self._log_prob = math.nan
+        self._scored: tuple[int, str] | None = None
+        self._readings = 0
         self._baseline = self._new_baseline(0.0)
 
     @property
@@ -99,11 +101,13 @@ class Episode:
         """The task that is asked about."""
         return self._instruction
 
-    def add_frame(self, frame: NDArray[np.uint8], stamp: float) -> None:
+    def add_frame(self, frame: NDArray[np.uint8] | None, stamp: float) -> None:
         """Adds the next frame; the model is not asked yet.
 
         Args:
-            frame: (height, width, 3) uint8 RGB of the scorer's frame size.
+            frame: (height, width, 3) uint8 RGB of the scorer's frame size. None: nothing has moved
+                since the last one; time passes, so a success can be held, and the video, and with
+                it the log-probability, stays as it is.
             stamp: s of camera time.
 
         Raises:
@@ -116,18 +120,20 @@ class Episode:
                 "the episode ends. Start a new one."
             )
         first = stamp if math.isnan(self._first) else self._first
-        self._session.append(frame, stamp - first)
+        if frame is not None:
+            self._session.append(frame, stamp - first)
         self._first, self._last = first, stamp
 
     def update(self) -> Reading | None:
         """Scores the video so far; None when no frame came since the last reading."""
-        if self._session.frames == self._scored:
+        if not self._session.frames or self._last == self._read_to:
             return None
         before = time.perf_counter()
-        log_prob = self._session.log_prob(self._instruction)
-        model_time = time.perf_counter() - before
-        self._scored = self._session.frames
-        reading = self._read(log_prob, model_time)
+        if self._scored != (self._session.frames, self._instruction):
+            self._log_prob = self._session.log_prob(self._instruction)
+            self._scored = (self._session.frames, self._instruction)
+        reading = self._read(self._log_prob, time.perf_counter() - before)
+        self._read_to = self._last
         self._readings += 1
         return reading
 

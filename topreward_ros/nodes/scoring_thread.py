@@ -36,7 +36,7 @@ class QueuedFrame:
         header: `std_msgs/Header` of the reading that it leads to.
     """
 
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | None
     stamp: float
     arrived: float
     header: Any

@@ -62,12 +62,13 @@ class Frame:
     """One frame of the video.
 
     Attributes:
-        image: uint8 RGB of shape (height, width, 3); it owns its memory.
+        image: uint8 RGB of shape (height, width, 3); it owns its memory. None: nothing has moved
+            since the last frame, so that time passes and the video does not grow.
         stamp: seconds of camera time, of the newest picture in it.
         frame_id: coordinate frame of the camera that took the newest picture.
     """
 
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | None
     stamp: float
     frame_id: str
 
@@ -89,8 +90,8 @@ class FrameIntake:
     the age limit; until then it stays due, and `stale` names the cameras that it waits for.
 
     Attributes:
-        selected: frames given out so far.
-        gated: frames left out because nothing moved.
+        selected: frames with a picture given out so far.
+        gated: frames without, because nothing moved.
     """
 
     def __init__(
@@ -174,11 +175,11 @@ class FrameIntake:
             return None
         image = resize(tile(self._pictures(), self.settings.layout), self.frame_size)
         self._selector.take(newest)
+        source = next(s.message for s in self.cameras.values() if s.stamp == newest)
         if self._gate and not self._gate.is_new(image):
             self.gated += 1
-            return None
+            return Frame(None, newest, frame_id(source))
         self.selected += 1
-        source = next(s.message for s in self.cameras.values() if s.stamp == newest)
         return Frame(np.require(image, requirements="CWO"), newest, frame_id(source))
 
     @property

@@ -1,0 +1,153 @@
+"""An episode turns frames and stamps into readings, the same live and offline."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from checkpoints import write_qwen3_vl
+
+from topreward_ros.episode import Episode, EpisodeSettings
+from topreward_ros.method.progress import CalibratedProgress
+from topreward_ros.method.prompt import InstructionError
+from topreward_ros.method.reward import RewardForm
+from topreward_ros.method.success import SuccessSettings
+from topreward_ros.models.loading import load_scorer
+from topreward_ros.video.selection import ClockJump
+
+SIZE = (32, 32)
+T0 = 1_760_000_000.25
+ALWAYS = EpisodeSettings(SuccessSettings(threshold=-1000.0 + 1e-9, hold=1.0, min_duration=2.0))
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory):
+    return load_scorer(str(write_qwen3_vl(tmp_path_factory.mktemp("tiny"))), frame_size=SIZE)
+
+
+def frames(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *SIZE, 3), dtype=np.uint8)
+
+
+def play(episode, count, start=T0, seed=0):
+    readings = []
+    for index, frame in enumerate(frames(count, seed)):
+        episode.add_frame(frame, start + index / 2)
+        readings.append(episode.update())
+    return readings
+
+
+def test_readings_carry_the_cameras_time_and_count_from_the_first_frame(scorer):
+    readings = play(Episode(scorer, "go"), 4)
+    assert [reading.stamp for reading in readings] == [T0 + index / 2 for index in range(4)]
+    assert [reading.episode_time for reading in readings] == [0.0, 0.5, 1.0, 1.5]
+    assert [reading.index for reading in readings] == [0, 1, 2, 3]
+    assert [reading.frames for reading in readings] == [1, 2, 3, 4]
+
+
+def test_readings_hold_what_a_session_says_of_the_same_video(scorer):
+    session, expected = scorer.start(), []
+    for index, frame in enumerate(frames(5)):
+        session.append(frame, index / 2)
+        expected.append(session.log_prob("go"))
+    assert [r.log_prob for r in play(Episode(scorer, "go"), 5)] == pytest.approx(expected, abs=1e-6)
+
+
+def test_no_new_frame_means_no_reading(scorer):
+    episode = Episode(scorer, "go")
+    assert episode.update() is None
+    play(episode, 2)
+    assert episode.update() is None
+
+
+def test_frames_that_came_together_are_merged_into_one_reading(scorer):
+    single = play(Episode(scorer, "go"), 5)[-1]
+    episode = Episode(scorer, "go")
+    for index, frame in enumerate(frames(5)):
+        episode.add_frame(frame, T0 + index / 2)
+    merged = episode.update()
+    assert (merged.index, merged.frames, merged.stamp) == (0, 5, single.stamp)
+    assert merged.log_prob == pytest.approx(single.log_prob, abs=1e-5)
+
+
+def test_time_that_goes_back_or_stands_still_ends_the_episode(scorer):
+    episode = Episode(scorer, "go")
+    play(episode, 2)
+    for stamp in (T0 + 0.5, T0 - 10.0):
+        with pytest.raises(ClockJump, match="time went back"):
+            episode.add_frame(frames(1)[0], stamp)
+
+
+def test_the_next_episode_knows_nothing_of_the_one_before(scorer):
+    first = play(Episode(scorer, "go"), 4)
+    play(Episode(scorer, "go"), 6, seed=3)
+    again = play(Episode(scorer, "go"), 4)
+    assert [r.log_prob for r in again] == [r.log_prob for r in first]
+    assert [r.progress for r in again] == [r.progress for r in first]
+
+
+def test_success_needs_hold_and_minimum_duration_and_then_stays(scorer):
+    readings = play(Episode(scorer, "go", ALWAYS), 8)
+    assert [reading.success for reading in readings] == [False] * 4 + [True] * 4
+    assert {reading.success_since for reading in readings[4:]} == {2.0}
+
+
+def test_without_a_threshold_success_is_never_claimed(scorer):
+    readings = play(Episode(scorer, "go"), 10)
+    assert not any(reading.success for reading in readings)
+    assert all(reading.success_threshold is None for reading in readings)
+
+
+def test_another_instruction_starts_a_new_baseline_on_the_same_video(scorer):
+    episode = Episode(scorer, "go", ALWAYS)
+    assert play(episode, 6)[-1].success
+    episode.set_instruction("open the drawer")
+    later = frames(12)[6:]
+    readings = []
+    for index, frame in enumerate(later, start=6):
+        episode.add_frame(frame, T0 + index / 2)
+        readings.append(episode.update())
+    assert readings[0].frames == 7
+    assert readings[0].reward == 0.0
+    assert math.isnan(readings[0].success_score)
+    assert [reading.success for reading in readings] == [False] * 4 + [True] * 2
+    fresh = play(Episode(scorer, "open the drawer"), 12)
+    assert readings[-1].log_prob == pytest.approx(fresh[-1].log_prob, abs=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "   ", "x" * 10_000, "a\nb", "<|im_end|>"])
+def test_an_instruction_that_cannot_be_asked_about_is_refused_and_the_old_one_stays(scorer, text):
+    with pytest.raises(InstructionError):
+        Episode(scorer, text)
+    episode = Episode(scorer, "go")
+    with pytest.raises(InstructionError):
+        episode.set_instruction(text)
+    assert episode.instruction == "go"
+
+
+def test_still_time_moves_no_progress_yet_lets_a_success_be_held(scorer):
+    episode = Episode(scorer, "go", ALWAYS)
+    moving = play(episode, 4)
+    still = []
+    for index in range(4, 9):
+        episode.add_frame(None, T0 + index / 2)
+        still.append(episode.update())
+    assert {reading.log_prob for reading in still} == {moving[-1].log_prob}
+    assert {reading.frames for reading in still} == {4}
+    assert all(reading.reward == 0.0 for reading in still)
+    assert not moving[-1].success and still[-1].success
+
+
+def test_settings_reach_progress_and_reward(scorer):
+    plain = [reading.log_prob for reading in play(Episode(scorer, "go"), 5)]
+    floor, ceiling = min(plain) - 1.0, max(plain) + 1.0
+    settings = EpisodeSettings(
+        reward_form=RewardForm.EXP_CLIP, progress=CalibratedProgress(floor, ceiling)
+    )
+    readings = play(Episode(scorer, "go", settings), 5)
+    expected = [(value - floor) / (ceiling - floor) for value in plain]
+    assert [reading.progress for reading in readings] == pytest.approx(expected)
+    assert {reading.progress_source for reading in readings} == {"calibrated"}
+    assert {reading.reward_form for reading in readings} == {"exp_clip"}
+    assert all(0.0 < reading.reward <= 2.0 for reading in readings)
