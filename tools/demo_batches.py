@@ -1,0 +1,325 @@
+"""Episodes as training batches: one sequence an episode, many questions on it.
+
+A sequence is the video once, then branches: for some prefixes of the video, a provisional pair
+where the prefix is odd, the start of the question, and the ends of several questions with
+different instructions. Each branch sees its own prefix and itself only (a tree mask), with the
+positions it would have alone, so that one forward scores all of them as the package would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tools.demo_targets import log_odds
+from tools.so101_episodes import all_instructions
+from tools.so101_scene import COLOURS
+from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, Span
+
+MAX_FRAMES = 26
+BLOCKED = -1e9
+
+
+@dataclass
+class Clip:
+    """One episode as it is shown in one training step.
+
+    Attributes:
+        frames: (T, 96, 96, 3) uint8.
+        stamps: (T,) seconds since the first frame.
+        target: (T, 12) log-odds to be taught.
+        parts: (T, 6, 6, P) pixels of each part a visual token shows.
+        colours: index of cube, disc, other cube, other disc.
+        gripped: (T,) whether the cube is held.
+        rows: (T,) which frames of the episode these are.
+        episode: number of the episode.
+    """
+
+    frames: NDArray[np.uint8]
+    stamps: NDArray[np.float64]
+    target: NDArray[np.float32]
+    parts: NDArray[np.uint8]
+    colours: NDArray[np.int64]
+    gripped: NDArray[np.bool_]
+    rows: NDArray[np.int64]
+    episode: int
+
+
+def whole_clip(number: int, episode: dict[str, np.ndarray]) -> Clip:
+    """Shows an episode as it is."""
+    stamps, rows = episode["stamps"], np.arange(len(episode["stamps"]))
+    return Clip(
+        episode["frames"],
+        stamps - stamps[0],
+        log_odds(episode["progress"], stamps),
+        episode["parts"],
+        episode["colours"],
+        episode["gripped"],
+        rows,
+        number,
+    )
+
+
+def make_clip(number: int, episode: dict[str, np.ndarray], rng: np.random.Generator) -> Clip:
+    """Shows an episode from its start, sometimes from later on, sometimes frozen.
+
+    Args:
+        number: of the episode.
+        episode: from `record_dataset.load`.
+        rng: source of randomness.
+    """
+    stamps, progress = episode["stamps"], episode["progress"]
+    target = log_odds(progress, stamps)
+    count = len(stamps)
+    undone = int(np.argmax((progress >= 1.0).any(1))) if (progress >= 1.0).any() else count
+    first, rows = 0, np.arange(count)
+    draw = rng.random()
+    if draw < 0.2 and undone > 4:
+        first = 2 * int(rng.integers(1, max(2, (undone - 1) // 2)))
+        rows = rows[first:]
+    elif draw < 0.27 and undone > 1:
+        shown = int(rng.integers(0, undone))
+        rows = np.full(int(rng.integers(12, MAX_FRAMES)), shown)
+        stamps = stamps[0] + np.arange(len(rows)) * 0.5
+        target = np.repeat(target[shown : shown + 1], len(rows), axis=0)
+        first = -1
+    rows = rows[:MAX_FRAMES]
+    if first >= 0:
+        stamps, target = stamps[rows], target[rows]
+    return Clip(
+        episode["frames"][rows],
+        (stamps - stamps[0])[: len(rows)],
+        target[: len(rows)],
+        episode["parts"][rows],
+        episode["colours"],
+        episode["gripped"][rows],
+        rows,
+        number,
+    )
+
+
+def augmented(frames: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Varies light and adds noise to frames in -1..1, the same light for all of them."""
+    gain = torch.from_numpy(rng.uniform(0.88, 1.12) * rng.uniform(0.96, 1.04, 3)).float()
+    offset = float(rng.uniform(-0.06, 0.06))
+    noise = float(rng.uniform(0.0, 0.03))
+    return (frames * gain + offset + noise * torch.randn_like(frames)).clamp_(-1.0, 1.0)
+
+
+def question_indices(colours: NDArray[np.int64], count: int, rng: np.random.Generator) -> list[int]:
+    """The right instruction, and wrong ones of which the near misses are the likelier."""
+    names = list(COLOURS)
+    texts = all_instructions()
+    cube, disc, other_cube, other_disc = (names[index] for index in colours)
+    right = texts.index(f"put the {cube} cube on the {disc} disc")
+    weights = np.full(len(texts), 1.0)
+    for index, text in enumerate(texts):
+        words = text.split()
+        if words[2] == cube:
+            weights[index] = 4.0 if words[-2] == other_disc else 2.0
+        elif words[-2] == disc:
+            weights[index] = 4.0 if words[2] == other_cube else 2.0
+    weights[right] = 0.0
+    wrong = rng.choice(len(texts), count - 1, replace=False, p=weights / weights.sum())
+    return [right, *map(int, wrong)]
+
+
+def prefix_lengths(target: NDArray[np.float32], count: int, rng: np.random.Generator) -> list[int]:
+    """Which prefixes are scored: the whole, some near the moment of success, others anywhere."""
+    total = len(target)
+    chosen = {total}
+    done = np.flatnonzero((target > 0).any(axis=1))
+    if len(done):
+        chosen.add(int(np.clip(done[0] + 1 + rng.integers(-1, 2), 1, total)))
+    rest = [n for n in range(1, total + 1) if n not in chosen]
+    more = min(max(count - len(chosen), 0), len(rest))
+    return sorted(chosen | set(map(int, rng.choice(rest, more, replace=False))))
+
+
+@dataclass
+class _Run:
+    """Spans laid out one after another.
+
+    Attributes:
+        spans: with the position at which each starts.
+        seen: (first, last) frame of each pair in it.
+        length: tokens.
+    """
+
+    spans: list[tuple[Span, int]] = field(default_factory=list)
+    seen: list[tuple[int, int]] = field(default_factory=list)
+    length: int = 0
+
+    def add(self, span: Span, start: int) -> int:
+        """Appends a span and returns the place of its first token."""
+        self.spans.append((span, start))
+        self.length += len(span)
+        return self.length - len(span)
+
+
+@dataclass
+class _Branch:
+    """One prefix and the questions about it.
+
+    Attributes:
+        run: a provisional pair or nothing, the question's start, its ends.
+        prefix: tokens of the video that it sees.
+        tails: place and length of each question's end.
+        target: log-odds to be taught, one a question.
+    """
+
+    run: _Run
+    prefix: int
+    tails: list[tuple[int, int]]
+    target: list[float]
+
+
+@dataclass
+class Batch:
+    """Everything one step needs; B clips of V video tokens and P branches of G tokens.
+
+    Attributes:
+        ids: (B, V + P * G) token ids.
+        positions: (3, B, V + P * G).
+        visual: (B, V + P * G) bool.
+        mask: (B * P, 1, G, V + G) additive.
+        answers: (A, 2) clip and place of each question's last token.
+        target: (A,) log-odds to be taught.
+        clips: the clips.
+        pairs: (clip, first frame, last frame) of each pair, in the order of its tokens.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    visual: torch.Tensor
+    mask: torch.Tensor
+    answers: torch.Tensor
+    target: torch.Tensor
+    clips: list[Clip]
+    pairs: list[tuple[int, int, int]]
+
+    def frames(self, rng: np.random.Generator | None) -> torch.Tensor:
+        """The pairs' pixels in -1..1, (n, 2, 96, 96, 3), varied if `rng` is given."""
+        shown = []
+        for clip in self.clips:
+            pixels = torch.from_numpy(clip.frames).float().sub_(127.5).div_(127.5)
+            shown.append(pixels if rng is None else augmented(pixels, rng))
+        return torch.stack(
+            [torch.stack([shown[clip][a], shown[clip][b]]) for clip, a, b in self.pairs]
+        )
+
+
+def _cut(span: Span, start: int, stop: int) -> Span:
+    part = slice(start, stop)
+    return Span(span.ids[part], span.positions[:, part], stop - start, span.visual[part])
+
+
+class BatchMaker:
+    """Lays clips out as token sequences.
+
+    Args:
+        layout: the package's own token ids and positions.
+        prefixes: how many prefixes of a clip are scored.
+        questions: how many instructions each.
+    """
+
+    def __init__(self, layout: Qwen3VLLayout, prefixes: int, questions: int) -> None:
+        self._layout = layout
+        self._prefixes = prefixes
+        self._questions = questions
+        self._suffixes = [layout.suffix(text) for text in all_instructions()]
+        ids = [span.ids.tolist() for span in self._suffixes]
+        self._common = next(i for i, row in enumerate(zip(*ids, strict=False)) if len(set(row)) > 1)
+
+    def __call__(self, clips: list[Clip], rng: np.random.Generator) -> Batch:
+        """Makes one batch."""
+        laid = [self._lay_out(clip, rng) for clip in clips]
+        video = max(run.length for run, _ in laid)
+        count = max(len(branches) for _, branches in laid)
+        size = max(branch.run.length for _, branches in laid for branch in branches)
+        total = video + count * size
+        ids = torch.zeros(len(clips), total, dtype=torch.long)
+        positions = torch.zeros(3, len(clips), total, dtype=torch.long)
+        visual = torch.zeros(len(clips), total, dtype=torch.bool)
+        mask = torch.full((len(clips), count, 1, size, video + size), BLOCKED)
+        mask[..., 0] = 0.0
+        answers, target, pairs = [], [], []
+
+        def write(row: int, place: int, run: _Run) -> None:
+            for span, start in run.spans:
+                here = slice(place, place + len(span))
+                ids[row, here] = span.ids
+                positions[:, row, here] = span.positions + start
+                visual[row, here] = span.visual
+                place += len(span)
+            pairs.extend((row, first, last) for first, last in run.seen)
+
+        for row, (run, branches) in enumerate(laid):
+            write(row, 0, run)
+            for number, branch in enumerate(branches):
+                place = video + number * size
+                write(row, place, branch.run)
+                _allow(mask[row, number, 0], branch, video)
+                answers += [(row, place + at + length - 1) for at, length in branch.tails]
+                target += branch.target
+        return Batch(
+            ids,
+            positions,
+            visual,
+            mask.flatten(0, 1),
+            torch.tensor(answers),
+            torch.tensor(target),
+            clips,
+            pairs,
+        )
+
+    def _lay_out(self, clip: Clip, rng: np.random.Generator) -> tuple[_Run, list[_Branch]]:
+        layout, stamps, video = self._layout, clip.stamps, _Run()
+        preamble = layout.preamble()
+        video.add(preamble, 0)
+        after, tokens = [preamble.advance], [video.length]
+        for index in range(0, len(stamps) - 1, 2):
+            span = layout.pair(float(stamps[index] + stamps[index + 1]) / 2)
+            video.add(span, after[-1])
+            video.seen.append((index, index + 1))
+            after.append(after[-1] + span.advance)
+            tokens.append(video.length)
+        branches = []
+        for length in prefix_lengths(clip.target, self._prefixes, rng):
+            branch = _Branch(_Run(), tokens[length // 2], [], [])
+            self._ask(branch, clip, length, after[length // 2], rng)
+            branches.append(branch)
+        return video, branches
+
+    def _ask(
+        self, branch: _Branch, clip: Clip, length: int, start: int, rng: np.random.Generator
+    ) -> None:
+        if length % 2:
+            span = self._layout.pair(float(clip.stamps[length - 1]))
+            branch.run.add(span, start)
+            branch.run.seen.append((length - 1, length - 1))
+            start += span.advance
+        questions = question_indices(clip.colours, self._questions, rng)
+        branch.run.add(_cut(self._suffixes[questions[0]], 0, self._common), start)
+        for question in questions:
+            whole = self._suffixes[question]
+            tail = _cut(whole, self._common, len(whole))
+            branch.tails.append((branch.run.add(tail, start), len(tail)))
+            branch.target.append(float(clip.target[length - 1, question]))
+
+
+def _allow(mask: torch.Tensor, branch: _Branch, video: int) -> None:
+    """Opens a branch's mask: its prefix, and of itself what a lone prompt would see."""
+    mask[:, 0] = BLOCKED
+    mask[: branch.run.length, : branch.prefix] = 0.0
+    mask[branch.run.length :, 0] = 0.0
+    shared = branch.tails[0][0]
+    own = mask[:, video:]
+    own[:shared, :shared] = torch.full((shared, shared), BLOCKED).triu(1)
+    for place, length in branch.tails:
+        here = slice(place, place + length)
+        own[here, :shared] = 0.0
+        own[here, here] = torch.full((length, length), BLOCKED).triu(1)

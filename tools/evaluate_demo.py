@@ -1,0 +1,211 @@
+"""Measures the demo checkpoint on recorded episodes, and chooses its success threshold.
+
+    python -m tools.evaluate_demo --model topreward_ros/models/demo --threshold-data DIR \
+        --data DIR --out figures.json [--write-threshold]
+
+Everything goes the way of a live episode: the package loads the checkpoint, frames are appended to
+a session one by one, and each prefix is scored. The threshold is chosen on episodes of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tools.demo_batches import question_indices
+from tools.record_dataset import load
+from tools.so101_episodes import all_instructions
+from topreward_ros.method.metrics import success_auc, value_order_correlation
+from topreward_ros.method.success import SuccessDetector, SuccessSettings
+from topreward_ros.models.contract import VideoScorer
+from topreward_ros.models.loading import load_scorer
+
+WINDOW = 3
+WRONG = 4
+"""Wrong instructions asked about each success; the near misses are the likelier."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One episode's log-probs.
+
+    Attributes:
+        kind: how the episode was meant to go.
+        success: what the environment said at its end.
+        stamps: seconds since the first frame, shape (T,).
+        log_probs: of every prefix under the right instruction, nats, shape (T,).
+        wrong: success scores under wrong instructions, nats.
+        done_at: seconds; when the environment's predicate began to hold to the end, or None.
+    """
+
+    kind: str
+    success: bool
+    stamps: NDArray[np.float64]
+    log_probs: NDArray[np.float64]
+    wrong: list[float]
+    done_at: float | None
+
+    @property
+    def score(self) -> float:
+        """Mean of the last three log-probs."""
+        return float(self.log_probs[-WINDOW:].mean())
+
+
+def score_episode(scorer: VideoScorer, episode: dict[str, np.ndarray]) -> Scored:
+    """Scores every prefix of a recorded episode as a live node would."""
+    texts = all_instructions()
+    rng = np.random.default_rng([int(episode["seed"]), 2])
+    wrong = question_indices(episode["colours"], 1 + WRONG, rng)[1:]
+    asked = [texts[int(episode["instruction"])], *[texts[index] for index in wrong]]
+    stamps = episode["stamps"] - episode["stamps"][0]
+    session, rows = scorer.start(), []
+    for index, (frame, stamp) in enumerate(zip(episode["frames"], stamps, strict=True)):
+        session.append(frame, float(stamp))
+        if index < len(stamps) - WINDOW:
+            rows.append([session.log_prob(asked[0])] + [np.nan] * WRONG)
+        else:
+            rows.append(list(session.log_probs(asked)))
+    values = np.asarray(rows, np.float64)
+    done = episode["progress"][:, int(episode["instruction"])] >= 1.0
+    last_undone = np.flatnonzero(~done)[-1] if not done.all() else -1
+    success = bool(episode["success"])
+    return Scored(
+        str(episode["kind"]),
+        success,
+        stamps,
+        values[:, 0],
+        [float(v) for v in values[-WINDOW:, 1:].mean(axis=0)],
+        float(stamps[last_undone + 1]) if success and last_undone + 1 < len(stamps) else None,
+    )
+
+
+def choose_threshold(scored: list[Scored]) -> float:
+    """The threshold on the success score that errs least, in the middle of where it does so.
+
+    Failures count with the highest score of their whole course, so that an episode is not stopped
+    on the way; successes with their last one.
+    """
+    failures = [highest_score(s) for s in scored if not s.success]
+    successes = [s.score for s in scored if s.success]
+    candidates = np.unique([*failures, *successes, -9.0, -1e-3])
+    middles = (candidates[1:] + candidates[:-1]) / 2
+    errors = [
+        np.mean(np.asarray(successes) <= m) + np.mean(np.asarray(failures) > m) for m in middles
+    ]
+    best = np.flatnonzero(np.isclose(errors, min(errors)))
+    return round(float((middles[best[0]] + middles[best[-1]]) / 2), 3)
+
+
+def highest_score(scored: Scored) -> float:
+    """The highest mean of three log-probs in a row."""
+    kernel = np.full(WINDOW, 1.0 / WINDOW)
+    return float(np.convolve(scored.log_probs, kernel, "valid").max())
+
+
+def latched_at(scored: Scored, threshold: float) -> float | None:
+    """Seconds at which the package's detector, as it is by default, says success."""
+    detector = SuccessDetector(SuccessSettings(threshold=threshold, window=WINDOW))
+    for log_prob, stamp in zip(scored.log_probs, scored.stamps, strict=True):
+        state = detector.update(float(log_prob), float(stamp))
+    return state.since
+
+
+def figures(scored: list[Scored], threshold: float) -> dict[str, object]:
+    """The figures that the model card gives."""
+    successes = [s for s in scored if s.success]
+    orders = [value_order_correlation(s.log_probs) for s in successes]
+    fifteen = [
+        value_order_correlation(s.log_probs[np.linspace(0, len(s.log_probs) - 1, 15).astype(int)])
+        for s in successes
+        if len(s.log_probs) >= 15
+    ]
+    wrong = [score for s in successes for score in s.wrong]
+    right = [s.score for s in successes]
+    return {
+        "episodes": len(scored),
+        "successes": len(successes),
+        "voc_mean": float(np.mean(orders)),
+        "voc_lowest": float(np.min(orders)),
+        "voc_15_prefixes_mean": float(np.mean(fifteen)) if fifteen else None,
+        "auc_success": success_auc([s.score for s in scored], [s.success for s in scored]),
+        "auc_instruction": success_auc(
+            [*right, *wrong], [True] * len(right) + [False] * len(wrong)
+        ),
+        "threshold": threshold,
+        "kinds": _by_kind(scored, threshold),
+        "early_stops": _early_stops(successes, threshold),
+        "latched_delay_s_median": _delay(successes, threshold),
+    }
+
+
+def _early_stops(successes: list[Scored], threshold: float) -> int:
+    """Successes that latched before the environment called them done."""
+    latched = [(latched_at(s, threshold), s.done_at) for s in successes]
+    return sum(a is not None and d is not None and a < d for a, d in latched)
+
+
+def _delay(successes: list[Scored], threshold: float) -> float | None:
+    latched = [(latched_at(s, threshold), s.done_at) for s in successes]
+    delays = [a - d for a, d in latched if a is not None and d is not None]
+    return float(np.median(delays)) if delays else None
+
+
+def _by_kind(scored: list[Scored], threshold: float) -> dict[str, dict[str, object]]:
+    table = {}
+    for kind, success in sorted(Counter((s.kind, s.success) for s in scored)):
+        those = [s for s in scored if (s.kind, s.success) == (kind, success)]
+        table[f"{kind} ({'success' if success else 'failure'})"] = {
+            "episodes": len(those),
+            "score_mean": float(np.mean([s.score for s in those])),
+            "score_range": [min(s.score for s in those), max(s.score for s in those)],
+            "any_prefix_above_threshold": sum(bool((s.log_probs > threshold).any()) for s in those),
+            "score_above_threshold": sum(s.score > threshold for s in those),
+            "latched": sum(latched_at(s, threshold) is not None for s in those),
+        }
+    return table
+
+
+def score_folder(scorer: VideoScorer, folder: Path) -> list[Scored]:
+    """Scores all episodes of a folder made by `record_dataset`."""
+    return [score_episode(scorer, episode) for episode in tqdm(load(folder), folder.name)]
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="demo", help="checkpoint directory or name")
+    parser.add_argument("--threshold-data", type=Path, help="episodes to choose the threshold on")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="held-out episodes")
+    parser.add_argument("--out", type=Path, help="file for the figures")
+    parser.add_argument(
+        "--write-threshold", action="store_true", help="into the checkpoint's topreward.json"
+    )
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    scorer = load_scorer(arguments.model)
+    threshold = scorer.success_threshold
+    if arguments.threshold_data is not None:
+        threshold = choose_threshold(score_folder(scorer, arguments.threshold_data))
+    if threshold is None:
+        parser.error("the checkpoint names no threshold; give --threshold-data")
+    result = figures([s for d in arguments.data for s in score_folder(scorer, d)], threshold)
+    print(json.dumps(result, indent=2))
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    if arguments.write_threshold:
+        path = Path(arguments.model) / "topreward.json"
+        settings = json.loads(path.read_text())
+        settings["success_threshold"] = threshold
+        path.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Records training episodes: frames at the model's size, and what is true in them.
+
+    python -m tools.record_dataset --first-seed 100000 --count 2400 --out DIR
+
+A picture is drawn only where the model would look: about two a second. Each goes the same way as
+a live one: camera effects, JPEG, decoding, the package's own resizing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tools.camera_effects import CameraEffects, random_effects
+from tools.so101_episodes import Episode, act_episode, all_instructions, make_env, task_progress
+from tools.so101_scene import COLOURS, PARTS, ScenePainter
+from topreward_ros.video.resizing import resize
+
+FRAME_SIZE = (96, 96)
+SAMPLE_RATE = 2.0
+CAMERA_SIZE = (320, 240)
+TOKEN = 16
+"""Pixels along the side of one visual token of the demo model."""
+
+SHARD = 25
+
+
+def sample_times(episode: Episode, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The stamps of the frames that a live node would pick, seconds since the first.
+
+    A camera of 10 to 30 pictures a second gives the first picture at or after each half second.
+    """
+    period = 1.0 / rng.uniform(10.0, 30.0)
+    wanted = np.arange(0.0, episode.duration - period, 1.0 / SAMPLE_RATE)
+    stamps = np.ceil(wanted / period - 1e-9) * period
+    return stamps + np.abs(rng.normal(0.0, 0.003, len(stamps))) * (wanted > 0)
+
+
+def token_parts(mask: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """How many pixels of each visual token show each part.
+
+    Args:
+        mask: from `ScenePainter.part_mask`.
+
+    Returns:
+        uint8, shape (6, 6, len(PARTS)), at most 255.
+    """
+    rows = mask.shape[0] // TOKEN
+    blocks = mask.reshape(rows, TOKEN, rows, TOKEN)
+    counts = [(blocks == part).sum(axis=(1, 3)) for part in range(len(PARTS))]
+    return np.minimum(np.stack(counts, axis=-1), 255).astype(np.uint8)
+
+
+def through_camera(
+    picture: NDArray[np.uint8], effects: CameraEffects, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """A drawn picture as the model gets it, uint8 RGB of `FRAME_SIZE`."""
+    jpeg = effects.compress(effects.apply(picture, rng))
+    decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    return resize(np.ascontiguousarray(decoded), FRAME_SIZE)
+
+
+def record(episode: Episode, painter: ScenePainter) -> dict[str, np.ndarray]:
+    """Draws an episode at its sampling times.
+
+    Returns:
+        frames (T, 96, 96, 3) uint8; stamps (T,) s; parts (T, 6, 6, P) uint8; progress (T, 12) and
+        done (T, 12) for each of `all_instructions()`; colours (4,) index of cube, disc, other
+        cube, other disc; and seed, kind, success, instruction.
+    """
+    rng = np.random.default_rng([episode.seed, 1])
+    effects = random_effects(rng)
+    painter.dress(episode.look)
+    stamps = sample_times(episode, rng)
+    frames, parts = [], []
+    for stamp in stamps:
+        qpos = episode.qpos_at(stamp)
+        frames.append(through_camera(painter.picture(qpos), effects, rng))
+        parts.append(token_parts(painter.part_mask(qpos)))
+    steps = [episode.step_at(stamp) for stamp in stamps]
+    instructions = all_instructions()
+    progress = np.stack([task_progress(episode, text)[steps] for text in instructions], axis=1)
+    look, names = episode.look, list(COLOURS)
+    return {
+        "frames": np.stack(frames),
+        "stamps": stamps,
+        "parts": np.stack(parts),
+        "progress": progress.astype(np.float32),
+        "gripped": episode.truth.gripped[steps],
+        "colours": np.asarray(
+            [names.index(c) for c in (look.cube, look.disc, look.other_cube, look.other_disc)]
+        ),
+        "instruction": np.asarray(instructions.index(look.instruction)),
+        "success": np.asarray(episode.succeeded),
+        "kind": np.asarray(episode.kind),
+        "seed": np.asarray(episode.seed),
+    }
+
+
+def _record_shard(job: tuple[range, Path, str | None]) -> int:
+    seeds, path, kind = job
+    if path.exists():
+        return len(seeds)
+    env, painter = make_env(), ScenePainter(*CAMERA_SIZE, masks=True)
+    content: dict[str, np.ndarray] = {}
+    for index, seed in enumerate(seeds):
+        for name, value in record(act_episode(env, seed, kind), painter).items():
+            content[f"{index}/{name}"] = value
+    painter.close()
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, **content)
+    partial.rename(path)
+    return len(seeds)
+
+
+def load(folder: Path) -> list[dict[str, np.ndarray]]:
+    """The episodes of a folder that `main` has filled, in the order of their seeds."""
+    episodes: list[dict[str, np.ndarray]] = []
+    for path in sorted(folder.glob("[0-9]*[0-9].npz")):
+        with np.load(path) as shard:
+            found: dict[int, dict[str, np.ndarray]] = {}
+            for key in shard.files:
+                index, name = key.split("/")
+                found.setdefault(int(index), {})[name] = shard[key]
+        episodes += [found[index] for index in sorted(found)]
+    return episodes
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--first-seed", type=int, required=True, help="seed of the first episode")
+    parser.add_argument("--count", type=int, required=True, help="how many episodes")
+    parser.add_argument("--kind", help="record only this kind of episode")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    last = arguments.first_seed + arguments.count
+    jobs = []
+    for first in range(arguments.first_seed, last, SHARD):
+        seeds = range(first, min(first + SHARD, last))
+        jobs.append((seeds, arguments.out / f"{first:08d}.npz", arguments.kind))
+    context = multiprocessing.get_context("spawn")
+    with (
+        context.Pool(arguments.processes, maxtasksperchild=8) as pool,
+        tqdm(total=arguments.count, unit="episode") as bar,
+    ):
+        for done in pool.imap_unordered(_record_shard, jobs):
+            bar.update(done)
+
+
+if __name__ == "__main__":
+    main()

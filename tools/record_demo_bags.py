@@ -1,0 +1,62 @@
+"""Records the two episodes that `make demo` replays, one success and one failure.
+
+    python -m tools.record_demo_bags --out demo
+
+Their seeds are in no set that the checkpoint was trained, chosen or measured on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import yaml
+
+from tools.camera_effects import CameraEffects
+from tools.record_episodes import EPOCH, TOPIC, make_camera, record_bag
+from tools.so101_episodes import act_episode, make_env
+
+SUCCESS_SEED = 600002
+FAILURE_SEED = 600007
+SIZE = (640, 480)
+RATE = 12.0
+DETAIL = 0.0008
+EFFECTS = CameraEffects((1.0, 1.0, 1.0), 0.0, 0.0, 0.0, jpeg_quality=60)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder of the bags")
+    parser.add_argument("--success-seed", type=int, default=SUCCESS_SEED)
+    parser.add_argument("--failure-seed", type=int, default=FAILURE_SEED)
+    parser.add_argument("--failure-kind", default="drop")
+    arguments = parser.parse_args()
+    env, camera = make_env(), make_camera(*SIZE, RATE, oversample=2, detail=DETAIL)
+    chosen = {
+        "success": (arguments.success_seed, "success"),
+        "failure": (arguments.failure_seed, arguments.failure_kind),
+    }
+    for name, (seed, kind) in chosen.items():
+        episode = act_episode(env, seed, kind)
+        if episode.succeeded != (name == "success"):
+            parser.error(f"seed {seed} as {kind!r} does not end as a {name}")
+        folder = arguments.out / name
+        shutil.rmtree(folder, ignore_errors=True)
+        pictures = record_bag(episode, camera, EFFECTS, folder, EPOCH)
+        told = {
+            "instruction": episode.look.instruction,
+            "outcome": name,
+            "kind": kind,
+            "seed": seed,
+            "topic": TOPIC,
+            "duration_s": round(episode.duration, 2),
+            "pictures": pictures,
+        }
+        (folder / "episode.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+    camera.painter.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Records simulated episodes as rosbag2 bags, with a table of labels beside them.
+
+    python -m tools.record_episodes --count 20 --seed 610000 --out DIR
+
+Each bag holds one camera's compressed pictures. `labels.csv` has the columns path, instruction,
+success, as the calibration of a threshold needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+from tqdm import tqdm
+
+from tools.camera_effects import CameraEffects, random_effects
+from tools.so101_episodes import KINDS, Episode, act_episode, make_env
+from tools.so101_scene import ScenePainter
+
+TOPIC = "/static_camera/image_raw/compressed"
+FRAME_ID = "static_camera"
+EPOCH = 1_760_000_000.0
+"""Seconds since 1970 of the first picture, so that stamps look like a camera's."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What records an episode.
+
+    Attributes:
+        painter: draws it.
+        width: of the pictures in px.
+        height: of the pictures in px.
+        rate: pictures a second.
+        oversample: how many times finer it is drawn before it is scaled down.
+    """
+
+    painter: ScenePainter
+    width: int
+    height: int
+    rate: float
+    oversample: int = 1
+
+    def picture(self, episode: Episode, time: float) -> np.ndarray:
+        """The picture at a recorded time, uint8 RGB of shape (height, width, 3)."""
+        drawn = self.painter.picture(episode.qpos_at(time))
+        factor = self.oversample
+        shape = (self.height, factor, self.width, factor, 3)
+        return drawn.reshape(shape).mean(axis=(1, 3)).round().astype(np.uint8)
+
+
+def make_camera(
+    width: int, height: int, rate: float, *, oversample: int = 1, detail: float | None = 0.002
+) -> Camera:
+    """A camera of the given picture size and rate."""
+    painter = ScenePainter(width * oversample, height * oversample, detail=detail)
+    return Camera(painter, width, height, rate, oversample)
+
+
+def record_bag(
+    episode: Episode, camera: Camera, effects: CameraEffects, path: Path, start: float = EPOCH
+) -> int:
+    """Writes an episode as a rosbag2 mcap bag.
+
+    Args:
+        episode: what happens.
+        camera: who looks.
+        effects: what the camera does to the pictures.
+        path: folder of the bag; it must not exist.
+        start: stamp of the first picture, seconds.
+
+    Returns:
+        Number of pictures.
+    """
+    store = get_typestore(Stores.ROS2_JAZZY)
+    image = store.types["sensor_msgs/msg/CompressedImage"]
+    header, stamp_type = (
+        store.types["std_msgs/msg/Header"],
+        store.types["builtin_interfaces/msg/Time"],
+    )
+    camera.painter.dress(episode.look)
+    rng = np.random.default_rng([episode.seed, 3])
+    times = np.arange(0.0, episode.duration + 1e-9, 1.0 / camera.rate)
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(TOPIC, image.__msgtype__, typestore=store)
+        for time in times:
+            seen = effects.apply(camera.picture(episode, float(time)), rng)
+            jpeg = np.frombuffer(effects.compress(seen), np.uint8)
+            nanoseconds = round((start + float(time)) * 1e9)
+            stamp = stamp_type(*divmod(nanoseconds, 10**9))
+            message = image(header(stamp, FRAME_ID), "jpeg", jpeg)
+            writer.write(connection, nanoseconds, store.serialize_cdr(message, image.__msgtype__))
+    return len(times)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, required=True, help="how many episodes")
+    parser.add_argument("--seed", type=int, required=True, help="of the first; then one by one")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bags")
+    parser.add_argument("--kind", choices=list(KINDS), help="only this kind of episode")
+    parser.add_argument("--rate", type=float, default=10.0, help="pictures a second")
+    parser.add_argument("--width", type=int, default=320)
+    parser.add_argument("--height", type=int, default=240)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    camera = make_camera(arguments.width, arguments.height, arguments.rate)
+    env = make_env()
+    with open(arguments.out / "labels.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["path", "instruction", "success", "kind", "seed"])
+        for seed in tqdm(range(arguments.seed, arguments.seed + arguments.count), unit="episode"):
+            episode = act_episode(env, seed, arguments.kind)
+            effects = random_effects(np.random.default_rng([seed, 1]))
+            record_bag(episode, camera, effects, arguments.out / f"episode_{seed}")
+            table.writerow(
+                [
+                    f"episode_{seed}",
+                    episode.look.instruction,
+                    int(episode.succeeded),
+                    episode.kind,
+                    seed,
+                ]
+            )
+    camera.painter.close()
+
+
+if __name__ == "__main__":
+    main()
