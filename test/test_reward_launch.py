@@ -5,7 +5,10 @@ Skipped where launch is not installed, as with ROS 2 from PyPI.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,14 +17,13 @@ rclpy = pytest.importorskip("rclpy")
 
 from ament_index_python.packages import get_package_share_directory
 from checkpoints import write_qwen3_vl
+from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_pytest.actions import ReadyToTest
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
-
-from launch import LaunchDescription, LaunchService
 
 PATIENCE = 60.0
 
@@ -60,6 +62,10 @@ def ask(node, kind, name, request):
     node.destroy_client(client)
     assert future.done(), f"{name} did not answer"
     return future.result()
+
+
+def state(node, name):
+    return ask(node, GetState, f"{name}/get_state", GetState.Request()).current_state.label
 
 
 def reaches(node, name, label):
@@ -112,8 +118,7 @@ def waiting(checkpoint):
 @pytest.mark.launch(fixture=waiting)
 def test_without_autostart_the_node_stays_unconfigured_in_its_namespace(observer):
     name = "/left/arm/reward_node"
-    state = ask(observer, GetState, f"{name}/get_state", GetState.Request()).current_state.label
-    assert state == "unconfigured"
+    assert state(observer, name) == "unconfigured"
     assert parameters(observer, name, "use_sim_time", "autostart") == [True, False]
 
 
@@ -124,8 +129,17 @@ def test_without_autostart_the_node_stays_unconfigured_in_its_namespace(observer
         ({"params_file": "/nowhere.yaml"}, "params_file is '/nowhere.yaml'; expected a parameter"),
     ],
 )
-def test_a_file_that_is_not_there_is_named_before_anything_starts(arguments, sentence, caplog):
-    service = LaunchService(noninteractive=True)
-    service.include_launch_description(LaunchDescription([included(**arguments)]))
-    assert service.run() == 1
-    assert sentence in caplog.text
+def test_a_file_that_is_not_there_is_named_before_anything_starts(arguments, sentence):
+    code = (
+        "import sys\n"
+        "from launch import LaunchDescription, LaunchService\n"
+        "from test_reward_launch import included\n"
+        "service = LaunchService(noninteractive=True)\n"
+        f"service.include_launch_description(LaunchDescription([included(**{arguments!r})]))\n"
+        "sys.exit(service.run())\n"
+    )
+    here = Path(__file__).parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert sentence in done.stdout + done.stderr
+    assert "process started" not in done.stdout + done.stderr
