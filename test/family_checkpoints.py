@@ -64,6 +64,8 @@ def _qwen3_5(tokenizer: object, *, moe: bool = False) -> object:
         linear_value_head_dim=16,
         linear_num_key_heads=2,
         linear_num_value_heads=4,
+        # transformers runs the delta rule in float32 in any model; wide weights would amplify that.
+        initializer_range=0.03,
     )
     if moe:
         text |= {
