@@ -12,9 +12,9 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import rclpy
 from rclpy.exceptions import InvalidHandle
@@ -29,6 +29,7 @@ def run_node(
     create: Callable[[], Node],
     close: Callable[[Node], object],
     arguments: Sequence[str] | None = None,
+    last: Callable[[Node], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Runs a node until a signal or the end of the context, in the process's main thread.
 
@@ -38,11 +39,12 @@ def run_node(
         create: makes the node, after rclpy is initialised.
         close: ends and destroys it.
         arguments: of the command line; None: this process's.
+        last: what the node still does, with its callbacks running, after the signal.
     """
     with _signals() as stop:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = create()
-        spin(node, stop)
+        spin(node, stop, last)
         close(node)
         rclpy.try_shutdown()
 
@@ -73,25 +75,39 @@ class Stop:
                 wake()
 
 
-def spin(node: Node, stop: Stop) -> None:
-    """Runs a node's callbacks until it is asked to stop; logs what they raise."""
+def spin(
+    node: Node, stop: Stop, last: Callable[[Node], Coroutine[Any, Any, None]] | None = None
+) -> None:
+    """Runs a node's callbacks until it is asked to stop; logs what they raise.
+
+    Args:
+        node: whose callbacks.
+        stop: asks for the end.
+        last: runs to its end after that; must limit its own time.
+    """
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     # spin_once() returns only after a callback, so a wake-up has to be one.
     guard = node.create_guard_condition(lambda: None)
     stop.wake = guard.trigger
     try:
-        while not stop.asked.is_set() and executor.context.ok():
-            try:
-                executor.spin_once()
-            except ExternalShutdownException:
-                break
-            except Exception:
-                node.get_logger().error(f"A callback failed:\n{traceback.format_exc()}")
+        _spin_until(stop.asked.is_set, executor, node)
+        if last is not None and executor.context.ok():
+            _spin_until(executor.create_task(last(node)).done, executor, node)
     finally:
         stop.wake = None
         executor.remove_node(node)
         executor.shutdown()
+
+
+def _spin_until(done: Callable[[], bool], executor: SingleThreadedExecutor, node: Node) -> None:
+    while not done() and executor.context.ok():
+        try:
+            executor.spin_once()
+        except ExternalShutdownException:
+            break
+        except Exception:
+            node.get_logger().error(f"A callback failed:\n{traceback.format_exc()}")
 
 
 @contextmanager

@@ -1,0 +1,167 @@
+"""One episode as the manager sees it: what it was asked for, what it has shown, how it ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from builtin_interfaces.msg import Time
+from rclpy.task import Future
+
+from topreward_msgs.action import RunEpisode
+from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.method.prompt import validate_instruction
+from topreward_ros.nodes.messages import event_message
+from topreward_ros.nodes.stop_actions import StopResult
+
+OUTCOMES = {
+    EpisodeEvent.REASON_SUCCESS: EpisodeEvent.OUTCOME_SUCCESS,
+    EpisodeEvent.REASON_TIMEOUT: EpisodeEvent.OUTCOME_FAILURE,
+}
+"""What a reason says of the outcome; nothing for any other."""
+
+
+@dataclass(frozen=True)
+class EpisodeRequest:
+    """What is asked for.
+
+    Attributes:
+        instruction: the task; empty: the current one.
+        time_limit: s; 0: the manager's.
+        min_duration: s; negative: the manager's.
+    """
+
+    instruction: str = ""
+    time_limit: float = 0.0
+    min_duration: float = -1.0
+
+    def __post_init__(self) -> None:
+        """Refuses with ValueError what nothing can be started with."""
+        if self.instruction:
+            validate_instruction(self.instruction)
+        if not (math.isfinite(self.time_limit) and self.time_limit >= 0.0):
+            raise ValueError(
+                f"time_limit is {self.time_limit}; expected seconds, or 0 for the manager's."
+            )
+        if not math.isfinite(self.min_duration):
+            raise ValueError(
+                f"min_duration is {self.min_duration}; expected seconds, negative: the manager's."
+            )
+
+
+@dataclass
+class ManagedEpisode:
+    """A running or ended episode.
+
+    Attributes:
+        episode_id: the reward node's.
+        instruction: the task it was started with.
+        request: how it can be started again.
+        time_limit: s.
+        min_duration: s.
+        started: s, steady clock.
+        asked: whether somebody asked the manager for it.
+        on_reading: told of its readings.
+        owner: id of the goal that it belongs to; empty if none.
+        last: its last reading.
+        readings: how many were received.
+        lost_cameras: how many cameras are lost.
+        lost_since: s, steady clock; of the first of them.
+        reason: why it ended; empty while it runs.
+        outcome: how it ended.
+        detail: one sentence on the end.
+        duration: s, at its end.
+        stop_results: of the stop actions that ran.
+        finished: done when everything that follows the end is done.
+    """
+
+    episode_id: str
+    instruction: str
+    request: EpisodeRequest
+    time_limit: float
+    min_duration: float
+    started: float
+    asked: bool
+    on_reading: Callable[[RewardStamped], None] | None = None
+    owner: bytes = b""
+    last: RewardStamped | None = None
+    readings: int = 0
+    lost_cameras: int = 0
+    lost_since: float = math.inf
+    reason: str = ""
+    outcome: str = ""
+    detail: str = ""
+    duration: float = 0.0
+    stop_results: list[StopResult] = field(default_factory=list)
+    finished: Future = field(default_factory=Future)
+
+    def take(self, reading: RewardStamped) -> None:
+        """Notes a reading."""
+        self.last = reading
+        self.readings += 1
+        if self.on_reading is not None:
+            self.on_reading(reading)
+
+    def lose_camera(self, now: float) -> None:
+        """Notes that one more camera is silent."""
+        self.lost_since = min(self.lost_since, now)
+        self.lost_cameras += 1
+
+    def regain_camera(self) -> None:
+        """Notes that one camera is heard again."""
+        self.lost_cameras = max(0, self.lost_cameras - 1)
+        if not self.lost_cameras:
+            self.lost_since = math.inf
+
+    def end(self, reason: str, detail: str, now: float, outcome: str = "") -> None:
+        """Notes the end, once and for all."""
+        self.reason, self.detail = reason, detail
+        self.outcome = outcome or OUTCOMES.get(reason, EpisodeEvent.OUTCOME_UNLABELLED)
+        self.duration = now - self.started
+
+    def event(self, event: str, stamp: Time, now: float, detail: str = "") -> EpisodeEvent:
+        """Returns an event of this episode.
+
+        Args:
+            event: `EpisodeEvent.STARTED`, `STOPPED`, ….
+            stamp: node clock.
+            now: s, steady clock.
+            detail: one sentence; of STOPPED it is known.
+        """
+        stopped = event == EpisodeEvent.STOPPED
+        message = event_message(
+            event,
+            stamp=stamp,
+            episode_id=self.episode_id,
+            instruction=self.instruction,
+            reason=self.reason if stopped else "",
+            detail=self.detail if stopped else detail,
+            duration=self._elapsed(event, now),
+            last=self.last,
+        )
+        message.readings = self.readings
+        if stopped:
+            message.outcome = self.outcome
+        return message
+
+    def result(self) -> RunEpisode.Result:
+        """Returns the action's result."""
+        last = self.last
+        return RunEpisode.Result(
+            episode_id=self.episode_id,
+            outcome=self.outcome,
+            termination_reason=self.reason,
+            detail=self.detail,
+            duration=self.duration,
+            readings=self.readings,
+            log_prob=math.nan if last is None else last.log_prob,
+            progress=math.nan if last is None else last.progress,
+            success_score=math.nan if last is None else last.success_score,
+            stop_actions_done=all(result.done for result in self.stop_results),
+        )
+
+    def _elapsed(self, event: str, now: float) -> float:
+        if event == EpisodeEvent.STARTED:
+            return 0.0
+        return self.duration if event == EpisodeEvent.STOPPED else now - self.started
