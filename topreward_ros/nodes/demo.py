@@ -28,9 +28,8 @@ LOAD_LIMIT = 600.0
 """S for the model to load."""
 QUIET_LIMIT = 60.0
 """S without a picture or a reading."""
-SETTLE_PATIENCE = 1.5
-"""S of camera time by which the last reading may be older than the last picture: video comes in
-pairs of frames, at two frames a second."""
+QUEUE = 100
+"""Pictures that may wait to be looked at."""
 TICK = 0.1
 REFRESH = 0.25
 """S between two drawings of the live view."""
@@ -131,7 +130,7 @@ class Demo:
         )
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         try:
-            self._watch = EpisodeWatch("demo", REWARD_NODE, view.show_reading)
+            self._watch = EpisodeWatch("demo", REWARD_NODE, view)
             self._executor = SingleThreadedExecutor()
             self._executor.add_node(self._watch)
             with view, self._group:
@@ -151,7 +150,7 @@ class Demo:
         self._change_state("configure", "loading the model", LOAD_LIMIT)
         self._change_state("activate", "starting the episode", START_LIMIT)
         # The replay waits for two subscribers; this is the second one.
-        self._watch.watch_camera(self._episode.topic, self._view.show_picture)
+        self._watch.watch_camera(self._episode.topic)
         self._until(
             lambda: "replay_node" not in self._group.running(),
             "playing",
@@ -162,7 +161,7 @@ class Demo:
         if not self._watch.frames.seen:
             raise DemoError("Not a single picture arrived on the camera topic.")
         self._until(
-            lambda: self._watch.settled(SETTLE_PATIENCE),
+            self._watch.settled,
             "waiting for the last reading",
             QUIET_LIMIT,
             f"none of the last of {self._watch.frames.seen} pictures were scored",
@@ -173,6 +172,9 @@ class Demo:
             "model": self._options.model,
             "instruction": self._episode.instruction,
             "cameras": [self._episode.topic],
+            # A recording is to pass completely, on a slow machine too.
+            f"qos_overrides.{self._episode.topic}.subscription.reliability": "reliable",
+            f"qos_overrides.{self._episode.topic}.subscription.depth": QUEUE,
         }
         replay = {
             "path": str(self._episode.path),

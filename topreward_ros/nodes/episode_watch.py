@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
@@ -11,14 +11,19 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.live_view import View
 from topreward_ros.offline.report import FrameLog, LoggedReading
 from topreward_ros.video.image import ImageError, decode, stamp_seconds
 
 QUEUE = 100
+NEAR = 0.7
+"""S of camera time after the last reading within which no other one is to be expected."""
+PATIENCE = 5.0
+"""S without a reading after which none is awaited any more."""
 LATCHED = QoSProfile(
     depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
@@ -28,21 +33,20 @@ class EpisodeWatch(Node):
     """Collects what a reward node publishes.
 
     Attributes:
-        readings: of the current episode, in order.
+        readings: of the current episode under its current instruction, in order.
         frames: the camera's pictures, once `watch_camera` was called.
         success: the flag as it was published last.
         events: what happened, in order.
         newest_stamp: s, of the newest picture, by the camera.
     """
 
-    def __init__(self, name: str, reward_node: str, on_reading: Callable[[LoggedReading], None],
-                 **options: Any) -> None:  # fmt: skip
+    def __init__(self, name: str, reward_node: str, view: View, **options: Any) -> None:
         """Subscribes.
 
         Args:
             name: of this node.
             reward_node: full name of the node to watch.
-            on_reading: is told of each reading.
+            view: is told of each episode, reading and kept picture.
             options: as `rclpy.node.Node` takes them.
         """
         super().__init__(name, **options)
@@ -52,22 +56,23 @@ class EpisodeWatch(Node):
         self.events: list[EpisodeEvent] = []
         self.newest_stamp = -math.inf
         self._episode_id = ""
-        self._on_reading = on_reading
+        self._instruction = ""
+        self._read_at = -math.inf
+        self._view = view
         self._reward_node = reward_node
         self.create_subscription(RewardStamped, f"{reward_node}/reading", self._take, QUEUE)
         self.create_subscription(Bool, f"{reward_node}/success", self._take_success, LATCHED)
         self.create_subscription(EpisodeEvent, f"{reward_node}/event", self.events.append, LATCHED)
         self.lifecycle = self.create_client(ChangeState, f"{reward_node}/change_state")
 
-    def watch_camera(self, topic: str, show: Callable[[Any], None]) -> None:
-        """Keeps the pictures of a topic of type CompressedImage.
+    def watch_camera(self, topic: str) -> None:
+        """Keeps the pictures of a topic.
 
         Args:
-            topic: its name.
-            show: is told of each picture that is kept, uint8 RGB (H, W, 3).
+            topic: its name; it carries CompressedImage if that ends in `/compressed`, else Image.
         """
 
-        def take(message: CompressedImage) -> None:
+        def take(message: CompressedImage | Image) -> None:
             stamp = stamp_seconds(message)
             self.newest_stamp = max(self.newest_stamp, stamp)
             if not self.frames.due(stamp):
@@ -78,9 +83,10 @@ class EpisodeWatch(Node):
                 self.get_logger().warning(str(error))
                 return
             self.frames.add(stamp, picture)
-            show(picture)
+            self._view.show_picture(picture)
 
-        self.create_subscription(CompressedImage, topic, take, QUEUE)
+        kind = CompressedImage if topic.endswith("/compressed") else Image
+        self.create_subscription(kind, topic, take, QUEUE)
 
     def change_state(self, label: str) -> Future:
         """Asks the reward node for a transition, `configure` or `activate`; returns the answer."""
@@ -92,26 +98,27 @@ class EpisodeWatch(Node):
             ChangeState.Request(transition=Transition(id=number, label=label))
         )
 
-    def settled(self, patience: float) -> bool:
-        """Says whether everything that was seen has been scored.
-
-        Args:
-            patience: s of camera time by which the last reading may be older than the last picture.
-        """
+    def settled(self) -> bool:
+        """Says whether everything that was seen has been scored, as far as can be told."""
         if not self.readings:
             return False
         last = self.readings[-1]
-        scored = last.pending_frames == 0 and self.newest_stamp - last.stamp < patience
-        return scored and self.success == last.success
+        if last.pending_frames or self.success != last.success:
+            return False
+        if self.newest_stamp - last.stamp < NEAR:
+            return True
+        # Models may look more rarely than twice a second; a slow one is given its time.
+        return time.monotonic() - self._read_at > max(PATIENCE, 3 * last.model_time)
 
     def _take(self, message: RewardStamped) -> None:
-        if message.episode_id != self._episode_id:
-            # Another episode: one report is about one.
-            self._episode_id = message.episode_id
+        if (message.episode_id, message.instruction) != (self._episode_id, self._instruction):
+            self._episode_id, self._instruction = message.episode_id, message.instruction
             self.readings.clear()
+            self._view.begin(message.instruction)
         reading = logged(message)
         self.readings.append(reading)
-        self._on_reading(reading)
+        self._read_at = time.monotonic()
+        self._view.show_reading(reading)
 
     def _take_success(self, message: Bool) -> None:
         self.success = message.data

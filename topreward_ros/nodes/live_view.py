@@ -1,7 +1,7 @@
 """The live picture of an episode in a terminal: camera, progress, curve, reward, success, latency.
 
 `LiveView` draws with rich; `PlainView` prints one line per reading where there is no terminal. Both
-are told what happens through the same four calls, and know nothing of ROS.
+are told what happens through the same calls, and know nothing of ROS.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ class View(Protocol):
     ) -> None:
         """Gives the terminal back, with the last state left standing."""
 
+    def begin(self, instruction: str) -> None:
+        """Starts another episode, or the same one under another instruction."""
+
     def say(self, text: str, detail: str = "") -> None:
         """Shows what is being done, and how far that is."""
 
@@ -89,8 +92,10 @@ class PlainView:
     def __init__(self, title: str, instruction: str, output: TextIO | None = None) -> None:
         """Prints to `output`, standard output if None."""
         self._output = output
+        self._title = title
         self._said = ""
-        self._write(f"{title}: {instruction!r}")
+        self._instruction = ""
+        self.begin(instruction)
 
     def __enter__(self) -> PlainView:
         """Needs nothing."""
@@ -103,6 +108,12 @@ class PlainView:
         trace: TracebackType | None,
     ) -> None:
         """Needs nothing."""
+
+    def begin(self, instruction: str) -> None:
+        """Prints what is asked about."""
+        if instruction != self._instruction:
+            self._instruction = instruction
+            self._write(f"{self._title}: {instruction!r}")
 
     def say(self, text: str, detail: str = "") -> None:
         """Prints what is being done, once."""
@@ -162,6 +173,12 @@ class LiveView:
         self._changed = True
         self.refresh()
         self._live.__exit__(kind, error, trace)
+
+    def begin(self, instruction: str) -> None:
+        """Clears the curve and shows the instruction, with the next refresh."""
+        self._instruction = instruction
+        self._readings.clear()
+        self._changed = True
 
     def say(self, text: str, detail: str = "") -> None:
         """Shows what is being done in the panel's foot, with the next refresh."""

@@ -95,6 +95,11 @@ class FrameLog:
         self._stamps.append(stamp)
         self._encoded.append(encoded)
 
+    def clear(self) -> None:
+        """Forgets the pictures; the count goes on."""
+        self._stamps.clear()
+        self._encoded.clear()
+
     def picture(self, index: int) -> NDArray[np.uint8]:
         """Returns a kept picture, uint8 RGB (H, W, 3)."""
         picture = cv2.imdecode(self._encoded[index], cv2.IMREAD_COLOR)

@@ -1,0 +1,51 @@
+"""The monitor shows what any reward node on the graph publishes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import rclpy
+from rclpy.node import Node
+
+from topreward_msgs.msg import RewardStamped
+
+DEADLINE = 60.0
+
+
+def test_readings_are_shown_under_their_instruction_as_they_come() -> None:
+    """One line each; SIGINT ends it with exit code 0."""
+    rclpy.init()
+    node = Node("reward_node", namespace="arm")
+    publisher = node.create_publisher(RewardStamped, "~/reading", 10)
+    monitor = subprocess.Popen(
+        [sys.executable, "-m", "topreward_ros.nodes.monitor", "--plain", "--node",
+         "/arm/reward_node"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    lines: list[str] = []
+    try:
+        end = time.monotonic() + DEADLINE
+        while not publisher.get_subscription_count():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        threading.Thread(target=lambda: lines.extend(monitor.stdout), daemon=True).start()
+        while not any("SUCCESS" in line for line in list(lines)):
+            assert time.monotonic() < end, lines
+            # Repeated, for the other side may not know the publisher yet.
+            message = RewardStamped(instruction="put it there", episode_id="1", progress=0.25)
+            message.header.stamp.sec = 5
+            message.log_prob, message.success = -1.5, True
+            publisher.publish(message)
+            time.sleep(0.05)
+    finally:
+        monitor.terminate()
+        code = monitor.wait(DEADLINE)
+        node.destroy_node()
+        rclpy.shutdown()
+    assert code == 0, monitor.stderr.read()
+    assert any("put it there" in line for line in lines)
+    (shown, *_) = [line for line in lines if "SUCCESS" in line]
+    assert "progress 0.25" in shown and "-1.500 nat" in shown
