@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import torch
@@ -32,6 +33,23 @@ def write_family(family: str, directory: Path) -> Path:
     model = MODELS[family](tokenizer).eval()
     liven(model)
     return save(model, tokenizer, directory)
+
+
+def widen_delta_rule(monkeypatch: object) -> None:
+    """Lets transformers' linear attention compute in float64; by itself it casts to float32.
+
+    Its last digits then no longer depend on how a video is cut into steps.
+    """
+
+    class Wide:
+        float32 = torch.float64
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(torch, name)
+
+    for family in ("qwen3_5", "qwen3_5_moe"):
+        module = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
+        monkeypatch.setattr(module, "torch", Wide())
 
 
 def _text(tokenizer: object, **more: object) -> dict[str, object]:
@@ -72,7 +90,7 @@ def _qwen3_5(tokenizer: object, *, moe: bool = False) -> object:
             "num_experts": 4,
             "num_experts_per_tok": 2,
             "moe_intermediate_size": 32,
-            "shared_expert_intermediate_size": 32,
+            "shared_expert_intermediate_size": 64,
         }
     vision = {
         key: base["vision_config"][key]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from family_checkpoints import SIZES, write_family
+from family_checkpoints import SIZES, widen_delta_rule, write_family
 from test_streaming import TASKS, TOLERANCE
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.models.internvl.processing_internvl import InternVLProcessor
@@ -50,17 +49,7 @@ def load(checkpoints):
 
 @pytest.fixture
 def exact_delta_rule(monkeypatch):
-    """Lets the linear attention of a float64 model compute in float64; it casts to float32."""
-
-    class Wide:
-        float32 = torch.float64
-
-        def __getattr__(self, name):
-            return getattr(torch, name)
-
-    for family in ("qwen3_5", "qwen3_5_moe"):
-        module = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
-        monkeypatch.setattr(module, "torch", Wide())
+    widen_delta_rule(monkeypatch)
 
 
 def episode(family, frames):

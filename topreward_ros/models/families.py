@@ -30,13 +30,17 @@ class Family:
         return getattr(import_module(f"topreward_ros.models.{module}"), name)
 
 
+GATED = ("model.visual", "lm_head", "in_proj_a", "in_proj_b", "shared_expert_gate")
+"""With gates of a few rows: they steer much, weigh nothing, and do not fit 4-bit blocks."""
 TOWER = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
 FAMILIES: dict[str, Family] = {
     "qwen3_vl": Family("Qwen3VLForConditionalGeneration", "qwen3_vl:Qwen3VL"),
     "qwen3_vl_moe": Family("Qwen3VLMoeForConditionalGeneration", "qwen3_vl:Qwen3VL"),
-    "qwen3_5": Family("Qwen3_5ForConditionalGeneration", "qwen3_5:Qwen35"),
-    "qwen3_5_moe": Family("Qwen3_5MoeForConditionalGeneration", "qwen3_5:Qwen35"),
+    "qwen3_5": Family("Qwen3_5ForConditionalGeneration", "qwen3_5:Qwen35", unquantized=GATED),
+    "qwen3_5_moe": Family(
+        "Qwen3_5MoeForConditionalGeneration", "qwen3_5:Qwen35", unquantized=GATED
+    ),
     "internvl": Family("InternVLForConditionalGeneration", "internvl:InternVL", (448, 448), TOWER),
     "molmo2": Family("Molmo2ForConditionalGeneration", "molmo2:Molmo2", (378, 378), TOWER),
 }
