@@ -69,12 +69,13 @@ def test_arguments_reach_the_node_in_the_namespace_over_the_files(
     own.write_text("/**:\n  ros__parameters:\n    max_pairs: 6\n    device: cpu\n")
     stack = start(
         "--rig", str(rig), "--params-file", str(own), "--namespace", "arm/left", "--no-autostart",
-        "--instruction", INSTRUCTION, "--model", "somewhere/else",
+        "--instruction", INSTRUCTION, "--model", "somewhere/else", "--cameras", "/one", "/two",
     )  # fmt: skip
     try:
-        names = ("instruction", "model", "sample_rate", "max_pairs", "device", "success_window")
+        names = ("instruction", "model", "sample_rate", "max_pairs", "device", "cameras",
+                 "success_window")  # fmt: skip
         values = ask(node, "/arm/left/reward_node", *names)
-        assert values == [INSTRUCTION, "somewhere/else", 3.0, 6, "cpu", 3]
+        assert values == [INSTRUCTION, "somewhere/else", 3.0, 6, "cpu", ["/one", "/two"], 3]
     finally:
         stack.send_signal(signal.SIGINT)
         output, errors = stack.communicate(timeout=DEADLINE)

@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parse(arguments)
     with open_view("TOPReward", "", plain=options.plain) as view:
-        return run_node(lambda: Monitor(options, view), Monitor.destroy_node, arguments)
+        run_node(lambda: Monitor(options, view), Monitor.destroy_node, arguments)
+    return 0
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     given: dict[str, Any] = {
         name: getattr(options, name) for name in PASSED_ON if getattr(options, name) is not None
     }
+    if options.cameras:
+        given["cameras"] = options.cameras
     if options.use_sim_time:
         given["use_sim_time"] = True
     common = {"files": files, "namespace": options.namespace}
@@ -81,6 +83,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--instruction", help="the task in words; without one the topic task_instruction is awaited"
     )
+    add("--cameras", nargs="+", metavar="TOPIC", help="image topics; default: as in the files")
     add("--device", help="auto, cpu, cuda or cuda:<number>")
     add("--quantization", help="none, int8 or nf4")
     add("--namespace", default="topreward", help="of the nodes (%(default)s)")
