@@ -1,81 +1,78 @@
-"""How others evaluate 15 prefixes of an episode, by their published recipes, on the same model."""
+"""How others evaluate prefixes of an episode, by their published recipes, on the same model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from topreward_ros.models.backbone import Backbone, unit_of
+from topreward_ros.models.backbone import Backbone, units_of
 
 WINDOW = 16
+PAIR = 2
 
 
-@torch.inference_mode()
-def lerobot_style(
-    backbone: Backbone,
-    frames: Sequence[NDArray[np.uint8]],
-    stamps: Sequence[float],
-    task: str,
-    lengths: Sequence[int],
-) -> list[float]:
-    """One full forward per prefix over its last 16 frames (LeRobot's `compute_reward`)."""
-    scores = []
-    for length in lengths:
-        window = slice(max(0, length - WINDOW), length)
-        times = [stamp - stamps[window.start] for stamp in stamps[window]]
-        scores.append(backbone.reference_log_prob(frames[window], times, task))
-    return scores
+@dataclass(frozen=True)
+class Evaluation:
+    """Prefixes of one episode to be scored.
 
-
-@torch.inference_mode()
-def full_prefixes(
-    backbone: Backbone,
-    frames: Sequence[NDArray[np.uint8]],
-    stamps: Sequence[float],
-    task: str,
-    lengths: Sequence[int],
-) -> list[float]:
-    """One full forward per true prefix (LeRobot's `compute_rabc_weights`, ours without a cache)."""
-    return [backbone.reference_log_prob(frames[:n], stamps[:n], task) for n in lengths]
-
-
-@torch.inference_mode()
-def authors_style(
-    backbone: Backbone,
-    frames: Sequence[NDArray[np.uint8]],
-    stamps: Sequence[float],
-    task: str,
-    lengths: Sequence[int],
-) -> list[float]:
-    """True prefixes on a cache of the language model's, all frames encoded anew for each prefix.
-
-    This is the authors' offline evaluation as described: keys and values of the common prefix are
-    kept from one prefix to the next, the vision tower's work is not.
+    Attributes:
+        backbone: a Qwen3-VL.
+        frames: (n, height, width, 3) uint8 RGB.
+        stamps: seconds since the episode's start.
+        task: the instruction.
+        lengths: of the prefixes, in frames, growing.
     """
-    preamble, suffix = backbone.preamble(), backbone.suffix(task)
-    cache = backbone.new_cache(
-        len(preamble) + (len(frames) // 2 + 2) * backbone.unit_tokens + len(suffix)
-    )
-    backbone.hidden([preamble], [0], cache, None)
-    position, held, scores = preamble.advance, 0, []
-    for length in lengths:
-        units = [
-            backbone.unit(
-                *unit_of(frames[i : min(i + 2, length)], stamps[i : min(i + 2, length)], 2)
-            )
-            for i in range(0, length, 2)
-        ]
-        whole = length // 2
-        for unit in units[held:whole]:
-            backbone.hidden([unit], [position], cache, None)
-            position += unit.advance
-        held, mark = whole, cache.mark()
-        tail = [*units[whole:], suffix]
-        starts = [position, position + tail[0].advance][: len(tail)]
-        hidden = backbone.hidden(tail, starts, cache, None)
-        scores.append(backbone.answer(hidden[-1:]).item())
-        cache.rewind(mark)
-    return scores
+
+    backbone: Backbone
+    frames: NDArray[np.uint8]
+    stamps: Sequence[float]
+    task: str
+    lengths: Sequence[int]
+
+    @torch.inference_mode()
+    def last_frames(self) -> list[float]:
+        """One full forward per prefix over its last 16 frames (LeRobot's `compute_reward`)."""
+        return [self._forward(max(0, length - WINDOW), length) for length in self.lengths]
+
+    @torch.inference_mode()
+    def full_prefixes(self) -> list[float]:
+        """One full forward per true prefix (LeRobot's `compute_rabc_weights`)."""
+        return [self._forward(0, length) for length in self.lengths]
+
+    @torch.inference_mode()
+    def cached_prefixes(self) -> list[float]:
+        """True prefixes on one cache of the language model's, all frames encoded for each.
+
+        The authors' offline evaluation as it is described: keys and values of the common prefix
+        are kept from one prefix to the next, the vision tower's work is not.
+        """
+        model = self.backbone
+        preamble, suffix = model.preamble(), model.suffix(self.task)
+        most = len(self.frames) // PAIR + 2
+        cache = model.new_cache(len(preamble) + most * model.unit_tokens + len(suffix))
+        model.hidden([preamble], [0], cache, None)
+        position, held, scores = preamble.advance, 0, []
+        for length in self.lengths:
+            chunks = [
+                model.unit(unit)
+                for unit in units_of(self.frames[:length], self.stamps[:length], PAIR)
+            ]
+            for chunk in chunks[held : length // PAIR]:
+                model.hidden([chunk], [position], cache, None)
+                position += chunk.advance
+            held, mark = length // PAIR, cache.mark()
+            tail = [*chunks[held:], suffix]
+            starts = [position, position + tail[0].advance][: len(tail)]
+            hidden = model.hidden(tail, starts, cache, None)
+            scores.append(model.answer(hidden[-1:]).item())
+            cache.rewind(mark)
+        return scores
+
+    def _forward(self, first: int, end: int) -> float:
+        stamps = [stamp - self.stamps[first] for stamp in self.stamps[first:end]]
+        video = units_of(self.frames[first:end], stamps, PAIR)
+        return self.backbone.reference_log_prob(video, self.task)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from benchmarks.baselines import authors_style, full_prefixes, lerobot_style
+from benchmarks.baselines import Evaluation
 from benchmarks.models import MIDSIZE, TASK, random_scorer, random_video
 from benchmarks.results import Results
 from benchmarks.timing import in_turns, timed
@@ -83,13 +83,13 @@ def peers(results: Results, scorer: LocalScorer, frames: int) -> None:
     """15 prefixes of one episode, as peers evaluate them and by `score_prefixes`."""
     video, stamps = random_video(frames, scorer.frame_size)
     lengths = prefix_lengths(frames).tolist()
-    asked = (scorer.backbone, video, stamps, TASK, lengths)
+    theirs = Evaluation(scorer.backbone, video, stamps, TASK, lengths)
     taken = in_turns(
         {
             "ours": lambda: score_prefixes(scorer, video, stamps, TASK, lengths),
-            "LeRobot-style, last 16 frames": lambda: lerobot_style(*asked),
-            "LeRobot-style, true prefixes": lambda: full_prefixes(*asked),
-            "authors-style, cached prefixes": lambda: authors_style(*asked),
+            "LeRobot-style, last 16 frames": theirs.last_frames,
+            "LeRobot-style, true prefixes": theirs.full_prefixes,
+            "authors-style, cached prefixes": theirs.cached_prefixes,
         }
     )
     group = f"(b) {len(lengths)} prefixes of {frames} frames"
@@ -120,7 +120,7 @@ def prefixes_against_naive(
     taken = in_turns(
         {
             "together": lambda: score_prefixes(scorer, video, stamps, TASK, lengths),
-            "naive": lambda: full_prefixes(scorer.backbone, video, stamps, TASK, lengths),
+            "naive": Evaluation(scorer.backbone, video, stamps, TASK, lengths).full_prefixes,
         },
         rounds=2,
     )
