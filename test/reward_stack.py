@@ -177,10 +177,24 @@ class Tester:
 class Stack(Tester):
     """A reward node on a thread of its own, cameras, and a tester; call only from one thread."""
 
-    def __init__(self, model: Path | str, cameras: int = 1, **parameters: object) -> None:
+    def __init__(
+        self,
+        model: Path | str,
+        cameras: int = 1,
+        qos: dict[str, str] | None = None,
+        **parameters: object,
+    ) -> None:
         namespace = f"/t{next(_numbers)}"
         self.topics = [f"{namespace}/camera_{index}" for index in range(cameras)]
-        given = {"model": str(model), "device": "cpu", "cameras": self.topics, **parameters}
+        for policy, value in (qos or {}).items():
+            for topic in self.topics:
+                parameters[f"qos_overrides.{topic}.subscription.{policy}"] = value
+        given = {
+            "model": str(model),
+            "device": "cpu",
+            "cameras": self.topics or ["/none"],
+            **parameters,
+        }
         overrides = [Parameter(name, value=value) for name, value in given.items()]
         self.reward_node = RewardNode(
             namespace=namespace, parameter_overrides=overrides, use_global_arguments=False
@@ -229,6 +243,11 @@ class Stack(Tester):
     def show(self, index: int, camera: int = 0) -> None:
         """Publishes the frame of half-second `index`."""
         self.cameras[camera].publish(image(START + index / 2, seed=index))
+
+    def received(self) -> int:
+        """Images that have reached the node since it was configured."""
+        watch = self.reward_node.runner.equipment.watch
+        return sum(camera.received for camera in watch.cameras.values())
 
     def play(self, first: int, last: int) -> list[RewardStamped]:
         """Shows frames one after the other, each when the one before is scored."""

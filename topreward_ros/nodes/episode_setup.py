@@ -16,6 +16,7 @@ from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.progress import CalibratedProgress
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
+from topreward_ros.models.contract import ModelError
 from topreward_ros.nodes.reward_parameters import RewardParameters
 from topreward_ros.video.intake import IntakeSettings
 
@@ -23,10 +24,28 @@ if TYPE_CHECKING:
     from topreward_ros.models.contract import VideoScorer
 
 
+def import_models() -> None:
+    """Imports the machine-learning packages.
+
+    It takes seconds, in some of which no other thread runs: better before anyone waits for answers.
+
+    Raises:
+        ModelError: they are not installed, or do not fit this machine.
+    """
+    try:
+        import topreward_ros.models.loading  # noqa: F401
+    except (ImportError, OSError) as error:
+        raise ModelError(
+            f"PyTorch and transformers cannot be imported ({error}); install the packages of the "
+            "extra `models`, as README.md says."
+        ) from None
+
+
 def model_loader(parameters: RewardParameters) -> Callable[[], VideoScorer]:
-    """Returns what loads the model; it imports the machine-learning packages only when called."""
+    """Returns what loads the model; it raises ModelError where that cannot be loaded."""
 
     def load() -> VideoScorer:
+        import_models()
         from topreward_ros.models.loading import load_scorer
 
         return load_scorer(

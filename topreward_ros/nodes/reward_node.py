@@ -24,7 +24,12 @@ from topreward_ros.models.contract import ModelError
 from topreward_ros.nodes.camera_health import CameraWatch
 from topreward_ros.nodes.camera_subscriptions import CameraSubscriptions
 from topreward_ros.nodes.episode_runner import EpisodeRunner, Equipment
-from topreward_ros.nodes.episode_setup import check_calibration, model_loader, read_calibration
+from topreward_ros.nodes.episode_setup import (
+    check_calibration,
+    import_models,
+    model_loader,
+    read_calibration,
+)
 from topreward_ros.nodes.lifecycle import GuardedLifecycleNode, TransitionRefused
 from topreward_ros.nodes.outputs import Outputs, latched
 from topreward_ros.nodes.parameters import NodeParameters
@@ -62,6 +67,7 @@ class RewardNode(GuardedLifecycleNode):
         self.settings = NodeParameters(self, lambda: self.state, self._on_parameter)
         self._wake = self.create_guard_condition(self._on_results)
         self.scoring = ScoringThread(self._nudge)
+        self.scoring.prepare(import_models)
         self.cameras: CameraSubscriptions | None = None
         self._outputs = Outputs(self)
         self.runner = EpisodeRunner(

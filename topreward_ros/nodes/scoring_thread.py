@@ -116,6 +116,10 @@ class ScoringThread:
         with self._changed:
             return self._count()
 
+    def prepare(self, function: Callable[[], None]) -> None:
+        """Runs something on the thread; what it raises is dropped, `load` will meet it again."""
+        self._call(function)
+
     def load(self, loader: Callable[[], VideoScorer]) -> Future[VideoScorer]:
         """Loads a model on the thread. Of the answer, only plain attributes may be read here."""
 

@@ -1,0 +1,117 @@
+"""A calibration in the live node: used for its tasks, refused for any other setup."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from reward_stack import ros, stack, write_checkpoint
+
+from topreward_ros.method.calibration import Calibration, Interval, ScoringSetup, TaskCalibration
+from topreward_ros.method.calibration_file import save_calibration
+from topreward_ros.method.success import SuccessSettings
+from topreward_ros.models.loading import load_scorer
+
+TASK = "put the red cube on the disc"
+FLOOR, CEILING, THRESHOLD = -20.0, -2.0, -9.5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def context():
+    with ros():
+        yield
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny", success_threshold=-1.0)
+
+
+@pytest.fixture(scope="module")
+def calibration(model, tmp_path_factory):
+    return write(model, tmp_path_factory.mktemp("calibrations") / "task.yaml")
+
+
+def write(model, path, **other):
+    scorer = load_scorer(str(model), device="cpu")
+    setup = {
+        "model": scorer.name,
+        "fingerprint": scorer.fingerprint,
+        "prompt": "raw",
+        "frame_size": tuple(scorer.frame_size),
+        "sample_rate": 2.0,
+        **other,
+    }
+    task = TaskCalibration(
+        instructions=(TASK,),
+        floor=FLOOR,
+        ceiling=CEILING,
+        threshold=THRESHOLD,
+        false_stop_rate=0.05,
+        confidence=0.95,
+        failures=100,
+        successes=100,
+        false_stops=1,
+        detection_rate=Interval(0.9, 0.85, 0.95),
+        auc=Interval(0.95, 0.9, 0.99),
+        longest_failure=30.0,
+    )
+    save_calibration(Calibration(ScoringSetup(**setup), SuccessSettings(), (task,)), path)
+    return str(path)
+
+
+def test_floor_ceiling_and_threshold_of_the_task_are_used(model, calibration):
+    with stack(model, instruction=TASK, calibration_file=calibration) as live:
+        live.up()
+        for reading in live.play(0, 2):
+            expected = (reading.log_prob - FLOOR) / (CEILING - FLOOR)
+            assert reading.progress == pytest.approx(min(max(expected, 0.0), 1.0), abs=1e-6)
+            assert reading.progress_source == "calibrated"
+            assert reading.success_threshold == THRESHOLD
+
+
+def test_a_threshold_that_was_set_rules_over_the_calibrations(model, calibration):
+    given = {"calibration_file": calibration, "success_threshold": -5.0}
+    with stack(model, instruction=TASK, **given) as live:
+        live.up()
+        assert live.play(0, 0)[0].success_threshold == -5.0
+
+
+def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, tmp_path):
+    other = write(model, tmp_path / "other.yaml", fingerprint="another")
+    with stack(model, instruction=TASK, calibration_file=other) as live:
+        assert not live.change("configure")
+        live.wait(lambda: live.status("model") and "another" in live.status("model").message)
+        assert live.state() == "unconfigured"
+
+
+def test_a_rate_that_was_not_calibrated_fails_activate_with_a_sentence(model, calibration):
+    with stack(model, instruction=TASK, calibration_file=calibration) as live:
+        assert live.change("configure")
+        assert not live.set(sample_rate=5.0)
+        assert not live.change("activate")
+        live.wait(lambda: live.status("model") and "sample rate" in live.status("model").message)
+        assert live.state() == "inactive"
+        assert not live.set(sample_rate=2.0)
+        assert live.change("activate")
+
+
+def test_a_task_that_was_not_calibrated_is_scored_and_never_a_success(model, calibration):
+    with stack(model, instruction="open the drawer", calibration_file=calibration) as live:
+        live.up()
+        reading = live.play(0, 0)[0]
+        assert math.isnan(reading.success_threshold) and reading.progress_source == "running"
+        live.wait(lambda: live.status("episode").level == b"\1")
+        assert "open the drawer" in live.status("episode").message
+
+
+def test_a_change_to_a_calibrated_task_starts_an_episode_under_its_threshold(model, calibration):
+    with stack(model, instruction="open the drawer", calibration_file=calibration) as live:
+        live.up()
+        first = live.play(0, 0)[0]
+        assert not live.set(instruction=TASK)
+        live.wait(lambda: live.named("stopped"))
+        assert live.named("stopped")[0].termination_reason == "instruction_changed"
+        second = live.play(1, 1)[0]
+        assert second.episode_id != first.episode_id and second.frames == 1
+        assert second.success_threshold == THRESHOLD
