@@ -27,9 +27,13 @@ SUCCESS = "#16a34a"
 SIZE = (10.0, 7.2)
 """Inches (width, height)."""
 DOTS_PER_INCH = 150
-LEFT, RIGHT = 0.09, 0.975
+LEFT, RIGHT = 0.095, 0.975
+LABEL_AT = -0.06
+"""Of the panels' width; the same for all, however wide the numbers are."""
 STRIP_BOTTOM, STRIP_TOP = 0.725, 0.895
 MINUS = "\N{MINUS SIGN}"
+SMALLEST_REWARD = 0.1
+"""What the reward's axis shows at least."""
 PICTURE_SHARE = 0.86
 """Of the strip's height that pictures take; the rest holds the lines to their times."""
 STYLE = {
@@ -71,7 +75,6 @@ def draw_curve(report: EpisodeReport, path: Path) -> None:
         for panel in panels:
             _frame(panel, limits, last=panel is panels[-1])
             _mark_success(panel, report)
-        figure.align_ylabels(panels)
         figure.savefig(path)
 
 
@@ -110,7 +113,7 @@ def _pictures(strip: Axes, report: EpisodeReport, limits: tuple[float, float]) -
     strip_width = SIZE[0] * (RIGHT - LEFT)
     share = min(1.0, strip_height * width / height / strip_width)
     extent = share * (limits[1] - limits[0])
-    count = max(1, min(int(1.0 / (share * 1.05)), len(times)))
+    count = max(1, min(int(1.0 / (share * 1.03)), len(times)))
     gap = (limits[1] - limits[0] - count * extent) / max(count - 1, 1)
     wanted = np.linspace(times[0], min(times[-1], limits[1]), count)
     success = _nearest(wanted, report.success_time)
@@ -178,12 +181,14 @@ def _progress(panel: Axes, report: EpisodeReport) -> None:
 
 def _reward(panel: Axes, report: EpisodeReport) -> None:
     times, values = _series(report, "reward")
-    width = 0.7 * float(np.median(np.diff(times))) if len(times) > 1 else 0.3
+    width = 0.7 * float(np.diff(times).min()) if len(times) > 1 else 0.3
     colours = [REWARD if value >= 0 else LOSS for value in values]
     panel.bar(times, values, width=width, color=colours, linewidth=0, zorder=3)
     panel.axhline(0.0, color=MUTED, linewidth=0.8)
     panel.set_ylabel(f"reward\n{report.readings[-1].reward_form}")
-    panel.margins(y=0.15)
+    # Noise is not to look like a reward.
+    span = 1.15 * max(SMALLEST_REWARD, float(np.abs(values).max()))
+    panel.set_ylim(-span if values.min() < -0.05 * span else -0.25 * span, span)
 
 
 def _frame(panel: Axes, limits: tuple[float, float], *, last: bool) -> None:
@@ -192,6 +197,7 @@ def _frame(panel: Axes, limits: tuple[float, float], *, last: bool) -> None:
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
     panel.tick_params(length=3, labelbottom=last)
+    panel.yaxis.set_label_coords(LABEL_AT, 0.5)
     if last:
         panel.set_xlabel("time since the episode's start (s)")
 
