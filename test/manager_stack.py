@@ -1,4 +1,4 @@
-"""A real manager over a real reward node with a real model, cameras that run, and a robot's side."""
+"""A real manager over a real reward node, cameras that run, and a robot's side, over real DDS."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rclpy.parameter import Parameter
 from reward_stack import PATIENCE, START, Stack, Tester, image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
+
 from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent
 from topreward_msgs.srv import StartEpisode, StopEpisode
-
 from topreward_ros.nodes.episode_manager import EpisodeManager
 from topreward_ros.nodes.outputs import latched
 from topreward_ros.nodes.spinning import Stop, spin
@@ -53,6 +53,7 @@ class Film(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        """Publishes until it is stopped."""
         for index in itertools.count():
             if self._over.wait(self._period):
                 return
@@ -64,9 +65,11 @@ class Film(threading.Thread):
                     publisher.publish(image(stamp, seed=index % 7))
 
     def freeze(self, topic: str) -> None:
+        """Lets a camera repeat the newest picture with its stamp."""
         self.frozen[topic] = self.now + self.offset
 
     def stop(self) -> None:
+        """Ends the film."""
         self._over.set()
         self.join()
 
@@ -82,18 +85,23 @@ class Robot:
         self._waiting = []
 
     def trigger(self, name: str) -> None:
+        """Offers a Trigger service."""
+
         def serve(_, response):
             return self._answer(name, None, response)
 
         self._node.create_service(Trigger, name, serve)
 
     def set_bool(self, name: str) -> None:
+        """Offers a SetBool service."""
+
         def serve(request, response):
             return self._answer(name, request.data, response)
 
         self._node.create_service(SetBool, name, serve)
 
     def listen(self, name: str) -> None:
+        """Subscribes a String topic."""
         self._node.create_subscription(
             String, name, lambda message: self.calls.append((name, message.data)), 10
         )
@@ -110,6 +118,7 @@ class ManagerSide:
     """What a tester sees of a manager, and asks it. `node`, `wait`, `linger` come from a Tester."""
 
     def manage(self, name: str) -> None:
+        """Makes subscriptions and clients of a manager."""
         self.manager_name = name
         self.told: list[EpisodeEvent] = []
         self.done_flags: list[bool] = []
@@ -131,6 +140,7 @@ class ManagerSide:
         }
 
     def ask(self, kind: type, **fields: object):
+        """Calls a service of the manager."""
         client = self._services[kind]
         self.wait(client.service_is_ready)
         answer = client.call_async(kind.Request(**fields))
@@ -138,6 +148,7 @@ class ManagerSide:
         return answer.result()
 
     def begin(self, instruction: str = TASK, time_limit: float = 0.0, min_duration: float = -1.0):
+        """Starts an episode by the service."""
         return self.ask(
             StartEpisode,
             instruction=instruction,
@@ -146,6 +157,7 @@ class ManagerSide:
         )
 
     def stop_it(self, outcome: str = "", run_stop_actions: bool = False, detail: str = ""):
+        """Stops the episode by the service."""
         return self.ask(
             StopEpisode, outcome=outcome, run_stop_actions=run_stop_actions, detail=detail
         )
@@ -175,11 +187,13 @@ class ManagerSide:
         return self.result(self.goal(**goal))
 
     def cancel(self, handle) -> None:
+        """Cancels a goal."""
         answer = handle.cancel_goal_async()
         self.wait(answer.done)
         assert answer.result().goals_canceling
 
     def happened(self, event: str, episode_id: str = "") -> list[EpisodeEvent]:
+        """Returns the events of a kind, of one episode or all."""
         return [
             message
             for message in self.told
@@ -187,6 +201,7 @@ class ManagerSide:
         ]
 
     def await_event(self, event: str, episode_id: str = "", count: int = 1) -> EpisodeEvent:
+        """Waits for the count-th event of a kind."""
         self.wait(lambda: len(self.happened(event, episode_id)) >= count)
         return self.happened(event, episode_id)[count - 1]
 
@@ -219,6 +234,7 @@ class ManagedStack(ManagerSide, Stack):
         self.manage(f"{namespace}/episode_manager")
 
     def start_manager(self) -> EpisodeManager:
+        """Starts a manager on a thread."""
         given = {"node_timeout": 5.0, **self._manager_parameters}
         overrides = [Parameter(name, value=value) for name, value in given.items()]
         self.manager = EpisodeManager(
@@ -233,6 +249,7 @@ class ManagedStack(ManagerSide, Stack):
         return self.manager
 
     def end_manager(self) -> None:
+        """Ends it as a signal would."""
         self._manager_stop.ask()
         end = time.monotonic() + PATIENCE
         while self._manager_thread.is_alive():  # its last words need answers
@@ -244,7 +261,13 @@ class ManagedStack(ManagerSide, Stack):
         """Waits until the manager has brought the reward node up."""
         self.wait(lambda: self.manager.client.up)
 
+    def tune(self, **values: object) -> None:
+        """Sets parameters of the manager."""
+        results = self.manager.set_parameters([Parameter(n, value=v) for n, v in values.items()])
+        assert all(result.successful for result in results), results
+
     def close(self) -> None:
+        """Ends everything."""
         self.film.stop()
         if self._manager_thread.is_alive():
             self.end_manager()

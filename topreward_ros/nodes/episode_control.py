@@ -6,6 +6,7 @@ comes after changes it, and nothing of an earlier episode counts for a later one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
@@ -42,7 +43,7 @@ class EpisodeControl:
 
     Attributes:
         current: the running episode.
-        last: the one that ended last.
+        revive: called when an episode is asked for and the reward node is not up.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class EpisodeControl:
             log: for people.
         """
         self.current: ManagedEpisode | None = None
-        self.last: ManagedEpisode | None = None
+        self.revive: Callable[[], None] = lambda: None
         self._client = client
         self._outputs = outputs
         self._actions = actions
@@ -141,7 +142,6 @@ class EpisodeControl:
                 somebody asked the manager for this one.
         """
         episode, self.current = self.current, None
-        self.last = episode
         episode.end(reason, detail, self._waiting.now(), outcome)
         self._outputs.stopped(episode)
         actions = self._actions.due(reason) if run_actions is None else []
@@ -291,6 +291,8 @@ class EpisodeControl:
         raise RewardRefused("The reward node has no instruction; give one with the episode.")
 
     async def _come_up(self, managing: bool) -> None:
+        if not self._client.up:
+            self.revive()  # it refused before; whoever asks gets another attempt
         state = await self._client.lifecycle.settled(UP_PATIENCE)
         name = self._client.name
         if not self._client.up:
@@ -317,11 +319,13 @@ class EpisodeControl:
     def _open(self, event: EpisodeEvent, request: EpisodeRequest, *, asked: bool) -> ManagedEpisode:
         parameters = self._read()
         limited = request.min_duration >= 0.0
+        # Nobody waits for the end of an episode that nobody asked for.
+        limit = request.time_limit or (parameters.time_limit if asked else math.inf)
         self.current = ManagedEpisode(
             event.episode_id,
             event.instruction,
             request,
-            request.time_limit or parameters.time_limit,
+            limit,
             request.min_duration if limited else parameters.min_duration,
             self._waiting.now(),
             asked,

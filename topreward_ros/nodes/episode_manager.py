@@ -101,6 +101,7 @@ class EpisodeManager(Node):
         }
         self.control = EpisodeControl(self.client, self._outputs, self.actions, **common)
         self._keeper = RewardKeeper(self.client, self, **common)
+        self.control.revive = self._keeper.retry
         self._goals = 0
         self._began = time.time_ns()  # the clock that DDS stamps messages with
         self._left_over: EpisodeEvent | None = None

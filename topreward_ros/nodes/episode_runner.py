@@ -7,42 +7,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from topreward_msgs.msg import EpisodeEvent
-from topreward_ros.nodes.camera_health import CameraWatch
 from topreward_ros.nodes.diagnostics import Latencies
 from topreward_ros.nodes.episode_setup import episode_maker, intake_settings
-from topreward_ros.nodes.live_episode import LiveEpisode
+from topreward_ros.nodes.live_episode import Equipment, LiveEpisode
 from topreward_ros.nodes.messages import frame_header, reading_message
 from topreward_ros.nodes.outputs import Outputs
-from topreward_ros.nodes.scoring_thread import Failed, QueuedFrame, Scored, ScoringThread
+from topreward_ros.nodes.scoring_exchange import Failed, QueuedFrame, Scored
+from topreward_ros.nodes.scoring_thread import ScoringThread
 from topreward_ros.video.image import stamp_seconds
-from topreward_ros.video.intake import FrameIntake
+from topreward_ros.video.intake import Frame, FrameIntake
 from topreward_ros.video.selection import ClockJump
 
 if TYPE_CHECKING:
-    from topreward_ros.method.calibration import Calibration
-    from topreward_ros.models.contract import VideoScorer
     from topreward_ros.nodes.reward_parameters import RewardParameters
-
-
-@dataclass(frozen=True)
-class Equipment:
-    """What a configured node runs episodes with.
-
-    Attributes:
-        scorer: the model; here only its plain attributes are read.
-        calibration: or None.
-        watch: of the cameras.
-    """
-
-    scorer: VideoScorer
-    calibration: Calibration | None
-    watch: CameraWatch
 
 
 class EpisodeRunner:
@@ -143,7 +125,7 @@ class EpisodeRunner:
         now = time.monotonic()
         try:
             stamp = stamp_seconds(message)
-            frame = self.episode.intake.add(topic, stamp, message) if self.episode else None
+            frame = self._take(topic, stamp, message)
         except ClockJump as error:
             self._on_clock_jump(str(error), topic, message)
             return
@@ -158,6 +140,21 @@ class EpisodeRunner:
         if frame is not None:
             header = frame_header(frame.stamp, frame.frame_id, message.header)
             self._queue(QueuedFrame(frame.image, frame.stamp, now, header))
+
+    def _take(self, topic: str, stamp: float, message: Any) -> Frame | None:
+        """Raises ValueError where the image is none that a video can go on with."""
+        if self.episode is None:
+            return None
+        intake = self.episode.intake
+        former = intake.cameras[topic].stamp
+        frame = intake.add(topic, stamp, message)
+        if stamp == former:
+            raise ValueError(f"The stamp stands still at {stamp:.3f} s; is the camera frozen?")
+        if frame is None and topic in intake.stale:
+            raise ValueError(
+                f"The stamp {stamp:.3f} s is more than camera_max_age behind another camera's."
+            )
+        return frame
 
     def on_results(self) -> None:
         """Publishes what the scoring thread has laid out."""

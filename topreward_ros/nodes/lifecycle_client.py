@@ -8,6 +8,7 @@ lost), so the state is asked for before anything is concluded. Services and labe
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lifecycle_msgs.msg import TransitionEvent
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -36,8 +37,21 @@ UNDER_WAY = {
 }
 STEP = 1.0
 """s between looks at a node that works on a transition."""
+PATIENCE = 3.0
+"""s for the answer that decides."""
 LOADING_SILENCE = 20.0
 """s for which a node that loads libraries may be deaf before it counts as gone."""
+
+
+@dataclass(frozen=True)
+class Answer(Change):
+    """How a request to another node ended.
+
+    Attributes:
+        answered: whether the node itself said yes or no.
+    """
+
+    answered: bool = False
 
 
 class LifecycleClient:
@@ -86,7 +100,7 @@ class LifecycleClient:
         self._note(answer.current_state.label if answer is not None else UNKNOWN)
         return self.state
 
-    async def change(self, transition: str, seconds: float) -> Change:
+    async def change(self, transition: str, seconds: float) -> Answer:
         """Asks for a transition and waits until it is made.
 
         Args:
@@ -108,15 +122,16 @@ class LifecycleClient:
             heard = self._waiting.now() if state != UNKNOWN else heard
             began = began or state in UNDER_WAY
             if state == goal:
-                return Change(True, f"{self.name} is {goal}.")
+                return Answer(True, f"{self.name} is {goal}.", True)
             if began and state == "unconfigured":
                 break  # it was started anew, the request is lost
             if self._waiting.now() - heard > LOADING_SILENCE:
                 break
         if asked.done() and asked.result() is not None and asked.result().success:
             self._note(goal)
-            return Change(True, f"{self.name} is {goal}.")
-        return await self._conclude(transition, goal, end)
+            return Answer(True, f"{self.name} is {goal}.", True)
+        answered = asked.done() and asked.result() is not None
+        return await self._conclude(transition, goal, end, answered)
 
     async def settled(self, seconds: float) -> str:
         """Waits for an answer and while a transition is under way; returns the state."""
@@ -127,19 +142,21 @@ class LifecycleClient:
             state = await self.ask(STEP)
         return state
 
-    async def _conclude(self, transition: str, goal: str, end: float) -> Change:
+    async def _conclude(self, transition: str, goal: str, end: float, answered: bool) -> Answer:
         """Asks for the state after a refusal or no answer."""
-        state = await self.ask(STEP)
+        state = await self.ask(PATIENCE)
         if state in UNDER_WAY:
             state = await self.settled(end - self._waiting.now())
         if state == goal:
-            return Change(True, f"{self.name} is {goal}.")
+            return Answer(True, f"{self.name} is {goal}.", True)
         if state == UNKNOWN:
-            return Change(False, f"{self.name} does not answer; is it running?")
+            return Answer(False, f"{self.name} does not answer; is it running?", answered)
         if state in UNDER_WAY:
-            return Change(False, f"{self.name} is still {state}; its own log says why.")
-        return Change(
-            False, f"{self.name} did not {transition}, it is {state}; its own log says why."
+            return Answer(False, f"{self.name} is still {state}; its own log says why.", answered)
+        return Answer(
+            False,
+            f"{self.name} did not {transition}, it is {state}; its own log says why.",
+            answered,
         )
 
     def _note(self, state: str) -> None:

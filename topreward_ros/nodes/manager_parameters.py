@@ -81,7 +81,8 @@ class ManagerParameters:
     )
     time_limit: float = _is(
         300.0,
-        "s after which an episode ends, by the camera's or the steady clock, whichever is first.",
+        "s after which an episode that was asked for ends, by the camera's or the steady clock, "
+        "whichever is first.",
         limits=(0.05, 86400.0),
         fixed=False,
     )

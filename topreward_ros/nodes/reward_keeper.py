@@ -61,6 +61,7 @@ class RewardKeeper:
         self._alive = False
         self._refused = False
         self._idle = ("", 0)
+        self._unconfigured = 0
 
     async def watch(self) -> None:
         """Looks after the node until the executor ends."""
@@ -82,7 +83,11 @@ class RewardKeeper:
         if state == UNKNOWN:
             return
         self._notice_idleness(state)
-        if state == "unconfigured" and parameters.manage_lifecycle and not self._refused:
+        self._unconfigured = self._unconfigured + 1 if state == "unconfigured" else 0
+        # Seen twice: a node that has just come may be about to configure itself.
+        wanted = parameters.manage_lifecycle and not self._refused
+        if self._unconfigured > 1 and wanted:
+            self._unconfigured = 0
             await self._bring_up(parameters.bringup_timeout)
         if self.trouble and self._client.up:
             self.trouble = ""
@@ -103,7 +108,7 @@ class RewardKeeper:
             return
         # Loading the same model again would fail the same way: whoever asks for an episode, or
         # starts the node anew, gets another attempt.
-        self._refused = self._client.state == "unconfigured"
+        self._refused = change.answered
         self._complain(f"Bringing {name} up failed: {change.message}")
 
     def _notice_death(self, state: str, timeout: float) -> None:
