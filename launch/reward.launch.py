@@ -1,6 +1,9 @@
-"""Starts reward_node beside a robot's drivers and brings it up.
+"""Starts reward_node beside a robot's drivers and brings it up; more by argument.
 
 ros2 launch topreward_ros reward.launch.py rig:=so101 instruction:="put the cube on the disc"
+
+manager:=true runs episodes when they are asked for, and the rig's stop actions; overlay:=true and
+rviz:=true show them; rosetta:=true gives reward and end of episode the names that rosetta reads.
 """
 
 from __future__ import annotations
@@ -8,14 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-CONFIG = Path(get_package_share_directory("topreward_ros")) / "config"
+from topreward_ros.nodes.node_commands import package_directory
+from topreward_ros.nodes.stack import ROSETTA, parameter_files
 
 # Passed on as parameters of reward_node when they are given.
 OVERRIDES = {
@@ -25,12 +27,44 @@ OVERRIDES = {
     "quantization": "none, int8 or nf4.",
 }
 
-ARGUMENTS = [
-    DeclareLaunchArgument(
-        "rig", default_value="", description="A name in config/rigs, or a parameter file."
+
+def _switch(name: str, description: str, default: str = "false") -> DeclareLaunchArgument:
+    return DeclareLaunchArgument(
+        name, default_value=default, choices=["true", "false"], description=description
+    )
+
+
+# Each with its default.
+SWITCHES = {
+    "autostart": (
+        "true",
+        "Configure and activate reward_node, so that an episode begins at once; false: wait for "
+        "lifecycle services. With manager:=true the manager does it for each episode.",
     ),
-    DeclareLaunchArgument(
-        "params_file", default_value="", description="Parameter file on top of the rig's."
+    "manager": ("false", "Start episode_manager: it runs episodes and the rig's stop actions."),
+    "overlay": ("false", "Start overlay_node: the camera with progress, and markers."),
+    "rviz": ("false", "Start RViz, with overlay_node."),
+    "rosetta": ("false", "Publish on /reward and /episode_done, as rosetta reads them."),
+    "use_sim_time": ("false", "Use /clock."),
+    "respawn": ("false", "Start a node that died again."),
+}
+
+VALUES = {
+    "rig": ("", "A name in config/rigs, or a parameter file."),
+    "params_file": ("", "Parameter file on top of the rig's."),
+    "cameras": ("", "Image topics, as [/left/image, /right/image]. Default: as in the files."),
+    "rviz_config": (
+        "topreward",
+        "topreward (stock displays), topreward_overlay (rviz_2d_overlay_plugins) or a file.",
+    ),
+    "namespace": ("topreward", "Of the nodes."),
+    "log_level": ("info", "debug, info, warn, error or fatal."),
+}
+
+ARGUMENTS = [
+    *(
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in VALUES.items()
     ),
     *(
         DeclareLaunchArgument(
@@ -38,52 +72,20 @@ ARGUMENTS = [
         )
         for name, text in OVERRIDES.items()
     ),
-    DeclareLaunchArgument(
-        "autostart",
-        default_value="true",
-        choices=["true", "false"],
-        description="Configure and activate the node; false: wait for lifecycle services.",
-    ),
-    DeclareLaunchArgument("namespace", default_value="topreward", description="Of the nodes."),
-    DeclareLaunchArgument(
-        "use_sim_time", default_value="false", choices=["true", "false"], description="Use /clock."
-    ),
-    DeclareLaunchArgument(
-        "respawn",
-        default_value="false",
-        choices=["true", "false"],
-        description="Start a node that died again.",
-    ),
-    DeclareLaunchArgument(
-        "log_level", default_value="info", description="debug, info, warn, error or fatal."
+    *(
+        DeclareLaunchArgument(
+            name, default_value=default, choices=["true", "false"], description=text
+        )
+        for name, (default, text) in SWITCHES.items()
     ),
 ]
-
-
-def rig_file(rig: str) -> Path:
-    """Returns the parameter file of a rig; ValueError names the rigs there are."""
-    known = {path.stem: path for path in sorted(CONFIG.glob("rigs/*.yaml"))}
-    path = known.get(rig, Path(rig).expanduser())
-    if not path.is_file():
-        names = ", ".join(known) or "none comes with the package"
-        raise ValueError(f"rig is {rig!r}; expected a parameter file or a known rig ({names}).")
-    return path
-
-
-def parameter_files(context: LaunchContext) -> list[str]:
-    """Returns the parameter files, the later ones overriding: defaults, the rig's, the user's."""
-    rig = context.launch_configurations["rig"]
-    files = [CONFIG / "reward.yaml", *([rig_file(rig)] if rig else [])]
-    own = context.launch_configurations["params_file"]
-    if own and not Path(own).is_file():
-        raise ValueError(f"params_file is {own!r}; expected a parameter file.")
-    return [str(path) for path in [*files, *([Path(own)] if own else [])]]
 
 
 def nodes(context: LaunchContext) -> list[Node]:
     """Returns the nodes, with the values that the launch arguments have by now."""
     given = context.launch_configurations
-    files = parameter_files(context)
+    asked = {name: given[name] == "true" for name in SWITCHES}
+    files = [str(path) for path in parameter_files(given["rig"], given["params_file"])]
 
     def node(executable: str, **parameters: Any) -> Node:
         return Node(
@@ -91,9 +93,10 @@ def nodes(context: LaunchContext) -> list[Node]:
             executable=executable,
             namespace=given["namespace"],
             name=executable,
-            parameters=[*files, {"use_sim_time": given["use_sim_time"] == "true", **parameters}],
-            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
-            respawn=given["respawn"] == "true",
+            parameters=[*files, {"use_sim_time": asked["use_sim_time"], **parameters}],
+            remappings=ROSETTA[executable] if asked["rosetta"] else [],
+            arguments=["--ros-args", "--log-level", given["log_level"]],
+            respawn=asked["respawn"],
             respawn_delay=2.0,
             output="screen",
             emulate_tty=True,
@@ -102,7 +105,27 @@ def nodes(context: LaunchContext) -> list[Node]:
     overrides = {
         name: ParameterValue(given[name], value_type=str) for name in OVERRIDES if given[name]
     }
-    return [node("reward_node", **overrides, autostart=given["autostart"] == "true")]
+    if given["cameras"]:
+        overrides["cameras"] = ParameterValue(given["cameras"], value_type=list[str])
+    # The manager brings the reward node up itself.
+    overrides["autostart"] = asked["autostart"] and not asked["manager"]
+    return [
+        node("reward_node", **overrides),
+        *([node("episode_manager")] if asked["manager"] else []),
+        *([node("overlay_node")] if asked["overlay"] or asked["rviz"] else []),
+        *([rviz(given["rviz_config"])] if asked["rviz"] else []),
+    ]
+
+
+def rviz(wanted: str) -> Node:
+    """Returns RViz with a file, or with a configuration of this package by its name."""
+    known = {path.stem: path for path in package_directory("config").glob("rviz/*.rviz")}
+    path = known.get(wanted, Path(wanted).expanduser())
+    if not path.is_file():
+        raise ValueError(
+            f"rviz_config is {wanted!r}; expected {', '.join(sorted(known))} or a file."
+        )
+    return Node(package="rviz2", executable="rviz2", arguments=["-d", str(path)])
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -19,6 +19,12 @@ from topreward_ros.nodes.processes import Exit, ProcessGroup, interrupted_by_sig
 
 DISCOVERY_RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 PASSED_ON = ("model", "instruction", "device", "quantization")
+ROSETTA = {
+    "reward_node": [("~/reward", "/reward")],
+    "episode_manager": [("~/episode_done", "/episode_done")],
+    "overlay_node": [],
+}
+"""By node, the names that rosetta reads: std_msgs/Float64 and std_msgs/Bool."""
 
 
 class StackError(ValueError):
@@ -43,9 +49,24 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     if options.use_sim_time:
         given["use_sim_time"] = True
     common = {"files": files, "namespace": options.namespace}
+    clock = {"use_sim_time": True} if options.use_sim_time else {}
+    nodes = {"reward_node": {**given, "autostart": options.autostart and not options.manager}}
+    if options.manager:
+        nodes["episode_manager"] = clock
+    if options.overlay:
+        nodes["overlay_node"] = clock
+    return {
+        name: node_command(name, parameters, extra=_extra(name, options), **common)
+        for name, parameters in nodes.items()
+    }
+
+
+def _extra(name: str, options: argparse.Namespace) -> list[str]:
+    renamed = ROSETTA[name] if options.rosetta else []
     extra = ["--log-level", options.log_level]
-    reward = {**given, "autostart": options.autostart}
-    return {"reward_node": node_command("reward_node", reward, extra=extra, **common)}
+    for old, new in renamed:
+        extra += ["-r", f"{old}:={new}"]
+    return extra
 
 
 def parameter_files(rig: str, own: str) -> list[Path]:
@@ -88,6 +109,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--quantization", help="none, int8 or nf4")
     add("--namespace", default="topreward", help="of the nodes (%(default)s)")
     add("--use-sim-time", action="store_true", help="use /clock")
+    add("--manager", action="store_true", help="run episodes when asked, and the stop actions")
+    add("--overlay", action="store_true", help="publish the camera with progress, and markers")
+    add("--rosetta", action="store_true", help="publish on /reward and /episode_done for rosetta")
     add("--log-level", default="info", help="debug, info, warn, error or fatal (%(default)s)")
     add("--discovery-range", choices=DISCOVERY_RANGES,
         help="reach of the graph (ROS_AUTOMATIC_DISCOVERY_RANGE; default: as set)")  # fmt: skip
