@@ -4,8 +4,7 @@ SHELL := bash
 .PHONY: help setup demo run test lint format benchmark clean
 
 ENV := . scripts/env.sh
-EPISODE ?= success
-PYTEST_ARGS ?=
+export EPISODE ?= success
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -14,13 +13,13 @@ setup: ## Make or update the workspace: .venv, ROS 2, build (also done by the ta
 	@scripts/setup
 
 demo: setup ## Watch a recorded episode: make demo [EPISODE=success|failure|BAG|VIDEO] [INSTRUCTION="..."]
-	@$(ENV) && exec python -m topreward_ros.nodes.demo --episode "$(EPISODE)" \
-	  $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)") $(DEMO_ARGS)
+	@$(ENV) && exec python -m topreward_ros.nodes.demo --episode "$$EPISODE" \
+	  $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${MODEL:+--model "$$MODEL"} $(DEMO_ARGS)
 
-run: setup ## Start the nodes: make run RIG=so101 INSTRUCTION="..." [MODEL=...] [PARAMS=file.yaml]
-	@$(ENV) && exec python -m topreward_ros.nodes.stack $(if $(RIG),--rig "$(RIG)") \
-	  $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)") $(if $(MODEL),--model "$(MODEL)") \
-	  $(if $(PARAMS),--params-file "$(PARAMS)") $(RUN_ARGS)
+run: setup ## Start the nodes: make run RIG=so101 INSTRUCTION="..." [MODEL=...] [PARAMS=FILE]
+	@$(ENV) && exec python -m topreward_ros.nodes.stack $${RIG:+--rig "$$RIG"} \
+	  $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${MODEL:+--model "$$MODEL"} \
+	  $${PARAMS:+--params-file "$$PARAMS"} $(RUN_ARGS)
 
 test: setup lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"]
 	@$(ENV) && python -m pytest $(PYTEST_ARGS)
@@ -31,8 +30,8 @@ lint: setup ## Check style, typing and docstrings
 format: setup ## Format the sources and fix what can be fixed
 	@$(ENV) && ruff check --fix --quiet . ; ruff format .
 
-benchmark: setup ## Measure speed and memory
-	@$(ENV) && for benchmark in benchmarks/*.py; do python "$$benchmark" || exit 1; done
+benchmark: setup ## Measure speed and memory: make benchmark [BENCHMARK_ARGS="scoring --quick"]
+	@$(ENV) && exec python -m benchmarks $(BENCHMARK_ARGS)
 
 clean: ## Remove what was made, except for the environment (.venv)
-	@rm -rf build install log demo_output .pytest_cache .ruff_cache .hypothesis
+	@rm -rf build install log demo_output benchmark_output .pytest_cache .ruff_cache .hypothesis

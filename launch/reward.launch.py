@@ -28,12 +28,6 @@ OVERRIDES = {
 }
 
 
-def _switch(name: str, description: str, default: str = "false") -> DeclareLaunchArgument:
-    return DeclareLaunchArgument(
-        name, default_value=default, choices=["true", "false"], description=description
-    )
-
-
 # Each with its default.
 SWITCHES = {
     "autostart": (

@@ -97,8 +97,7 @@ def make_constraints(ros: str, pip: Pip) -> None:
     found = subprocess.run([str(PYTHON), "-c", code], capture_output=True, text=True)
     if found.returncode == 0:
         path = VENV / "constraints.txt"
-        limit = "numpy<2" if found.stdout.startswith("1.") else "numpy>=2"
-        path.write_text(f"{limit}\n")
+        path.write_text(f"numpy=={found.stdout.split('.')[0]}.*\n")
         pip.constraints = ["-c", str(path)]
 
 

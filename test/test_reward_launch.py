@@ -25,7 +25,7 @@ from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +68,11 @@ def state(node, name):
     return ask(node, GetState, f"{name}/get_state", GetState.Request()).current_state.label
 
 
-def reaches(node, name, label):
+def reaches(node, name, *labels):
     """Whether a lifecycle node comes to be in the state."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        if (
-            ask(node, GetState, f"{name}/get_state", GetState.Request()).current_state.label
-            == label
-        ):
+        if state(node, name) in labels:
             return True
     return False
 
@@ -96,6 +93,7 @@ def started(checkpoint, tmp_path):
         model=checkpoint,
         instruction="true",  # a text for all that YAML thinks of it
         device="cpu",
+        cameras="[/left/image_raw, /right/image_raw]",
         params_file=str(own),
     )
 
@@ -105,9 +103,16 @@ def test_the_node_comes_up_active_by_itself_with_arguments_over_own_file_over_de
     observer, checkpoint
 ):
     assert reaches(observer, "/topreward/reward_node", "active")
-    names = ("model", "instruction", "device", "success_window", "success_hold")
-    values = parameters(observer, "/topreward/reward_node", *names)
-    assert values == [checkpoint, "true", "cpu", 7, 1.0]
+    expected = {
+        "model": checkpoint,
+        "instruction": "true",
+        "device": "cpu",
+        "cameras": ["/left/image_raw", "/right/image_raw"],
+        "success_window": 7,
+        "success_hold": 1.0,
+    }
+    values = parameters(observer, "/topreward/reward_node", *expected)
+    assert dict(zip(expected, values, strict=True)) == expected
 
 
 @launch_pytest.fixture
@@ -122,11 +127,27 @@ def test_without_autostart_the_node_stays_unconfigured_in_its_namespace(observer
     assert parameters(observer, name, "use_sim_time", "autostart") == [True, False]
 
 
+@launch_pytest.fixture
+def managed(checkpoint):
+    return described(
+        model=checkpoint, device="cpu", instruction="go", manager="true", overlay="true"
+    )
+
+
+@pytest.mark.launch(fixture=managed)
+def test_the_manager_brings_the_node_up_and_the_overlay_stands_beside_it(observer):
+    assert parameters(observer, "/topreward/reward_node", "autostart") == [False]
+    parameters(observer, "/topreward/episode_manager", "use_sim_time")
+    parameters(observer, "/topreward/overlay_node", "use_sim_time")
+    assert reaches(observer, "/topreward/reward_node", "active", "inactive")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ({"rig": "teapot"}, "rig is 'teapot'; expected a parameter file or a known rig"),
-        ({"params_file": "/nowhere.yaml"}, "params_file is '/nowhere.yaml'; expected a parameter"),
+        ({"rviz": "true", "rviz_config": "teapot"}, "rviz_config is 'teapot'; expected "),
+        ({"params_file": "/nowhere.yaml"}, "params-file is '/nowhere.yaml'; expected a parameter"),
     ],
 )
 def test_a_file_that_is_not_there_is_named_before_anything_starts(arguments, sentence):
