@@ -1,0 +1,310 @@
+"""Stop actions over DDS: each kind, with refusals, absence, hanging, and names like e-stops."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from lifecycle_msgs.srv import GetState
+from manager_stack import ALWAYS, NEVER, TASK, managed
+from rclpy.parameter import Parameter
+from reward_stack import ros, write_checkpoint
+from std_srvs.srv import Trigger
+
+from topreward_ros.nodes.episode_manager import EpisodeManager
+from topreward_ros.nodes.manager_parameters import ManagerParameterError
+from topreward_ros.nodes.stop_actions import is_emergency_stop
+
+ALL = ["success", "timeout", "stopped", "canceled"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def context():
+    with ros():
+        yield
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def action(name: str, **settings: object) -> dict[str, object]:
+    return {f"{name}.{key}": value for key, value in settings.items()}
+
+
+@pytest.fixture(scope="module")
+def shared(model):
+    """One manager with an action of each kind, all of them for different reasons."""
+    actions = {
+        "stop_actions": ["recorder", "hil", "record", "driver"],
+        **action("recorder", type="trigger", target="/arm/stop_recording", retries=1, timeout=1.0),
+        **action("hil", type="set_bool", target="/arm/end_episode", data=False),
+        **action("record", type="string", target="/arm/record", values=["record", "save"]),
+        **action("driver", type="lifecycle", target="reward_node", values=["deactivate"],
+                 when=["canceled", "stopped"]),
+    }  # fmt: skip
+    with managed(model, instruction=TASK, manager=actions, success_threshold=NEVER) as stack:
+        stack.robot.trigger("/arm/stop_recording")
+        stack.robot.set_bool("/arm/end_episode")
+        stack.robot.listen("/arm/record")
+        yield stack
+
+
+@pytest.fixture
+def lab(shared):
+    shared.wait(lambda: not shared.manager.control.busy)
+    shared.set(success_threshold=NEVER)
+    shared.robot.refusals = 0
+    shared.robot.calls.clear()
+    shared.linger(0.1)
+    shared.told.clear()
+    return shared
+
+
+def test_success_runs_the_actions_in_their_order_and_tells_each_result(lab):
+    lab.set(success_threshold=ALWAYS)
+    _, result = lab.run_one()
+    assert result.termination_reason == "success" and result.stop_actions_done
+    lab.wait(lambda: len(lab.robot.calls) == 4)
+    assert lab.robot.calls == [
+        ("/arm/stop_recording", None),
+        ("/arm/end_episode", False),
+        ("/arm/record", "record"),
+        ("/arm/record", "save"),
+    ]
+    lab.wait(lambda: len(lab.told) == 5)
+    assert [event.event for event in lab.told] == ["started", "stopped", *["stop_action"] * 3]
+    assert [e.detail.split()[0] for e in lab.happened("stop_action")] == [
+        "recorder",
+        "hil",
+        "record",
+    ]
+    assert all("is done, attempt 1" in e.detail for e in lab.happened("stop_action"))
+
+
+def test_actions_run_only_for_the_reasons_that_they_name(lab):
+    handle = lab.goal()
+    lab.cancel(handle)
+    lab.result(handle)
+    assert not lab.robot.calls
+    lab.wait(lambda: lab.happened("stop_action"))
+    (event,) = lab.happened("stop_action")
+    assert event.detail.startswith("driver (lifecycle") and "is done" in event.detail
+
+
+def test_a_stop_by_service_runs_all_actions_or_none_as_asked(lab):
+    lab.begin()
+    assert lab.stop_it(run_stop_actions=False).success
+    assert not lab.happened("stop_action")
+    lab.begin()
+    assert lab.stop_it(run_stop_actions=True).success
+    lab.wait(lambda: len(lab.happened("stop_action")) == 4)
+    assert len(lab.robot.calls) == 4
+
+
+def test_a_refusal_is_retried(lab):
+    lab.robot.refusals = 1
+    _, result = lab.run_one(time_limit=1.0)
+    assert result.stop_actions_done
+    lab.wait(lambda: lab.happened("stop_action"))
+    assert "attempt 2" in lab.happened("stop_action")[0].detail
+
+
+def test_what_is_not_stopped_is_said_loudly_and_the_next_actions_and_episodes_run(lab, capfd):
+    lab.robot.refusals = 2  # one retry: both attempts of the recorder
+    status = {}
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    lab.node.create_subscription(
+        DiagnosticArray,
+        "/diagnostics",
+        lambda m: status.update({s.name: s for s in m.status if s.level == s.ERROR}),
+        10,
+    )
+    _, result = lab.run_one(time_limit=1.0)
+    assert result.termination_reason == "timeout" and not result.stop_actions_done
+    lab.wait(lambda: len(lab.happened("stop_action")) == 3)
+    first, *others = lab.happened("stop_action")
+    assert "FAILED after 2 attempt(s)" in first.detail and "'not now'" in first.detail
+    assert all("is done" in other.detail for other in others)
+    name = f"{lab.manager_name.lstrip('/')}: stop actions"
+    lab.wait(lambda: name in status)
+    assert status[name].message == "NOT STOPPED: recorder"
+    assert "NOT STOPPED: recorder (trigger /arm/stop_recording)" in capfd.readouterr().err
+    _, result = lab.run_one(time_limit=1.0)
+    assert result.stop_actions_done
+
+
+def test_absent_and_hanging_services_cost_their_timeouts_and_nothing_more(model):
+    actions = {
+        "stop_actions": ["absent", "hanging", "deaf", "there"],
+        **action("absent", type="trigger", target="/gone/stop", timeout=0.3, retries=1),
+        **action("hanging", type="trigger", target="/hanging/stop", timeout=0.3, retries=1),
+        **action("deaf", type="string", target="/nobody", values=["save"], timeout=0.3, retries=0),
+        **action("there", type="trigger", target="/there/stop"),
+    }
+    with managed(model, instruction=TASK, manager=actions) as lab:
+        lab.robot.trigger("/there/stop")
+        hang = threading.Event()
+        server = _hanging_server("/hanging/stop", hang)
+        try:
+            lab.wait(lambda: lab.manager.count_services("/hanging/stop") == 1)
+            _, result = lab.run_one(time_limit=1.0)
+        finally:
+            hang.set()
+            server.join()
+        lab.wait(lambda: len(lab.happened("stop_action")) == 4)
+        details = [event.detail for event in lab.happened("stop_action")]
+        assert [" FAILED " in detail for detail in details] == [True, True, True, False]
+        assert "the service was not there within 0.3 s" in details[0]
+        assert "the service did not answer within 0.3 s" in details[1]
+        assert "nobody listened" in details[2]
+        assert not result.stop_actions_done
+        assert lab.run_one(time_limit=1.0)[1].termination_reason == "timeout"
+
+
+def _hanging_server(name: str, release: threading.Event) -> threading.Thread:
+    """A service whose callback does not return; in a context of its own."""
+    from rclpy.context import Context
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.node import Node
+
+    def run() -> None:
+        context = Context()
+        context.init()
+        node = Node("hanging", context=context, use_global_arguments=False)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+
+        def serve(_, response):
+            release.wait()
+            return response
+
+        node.create_service(Trigger, name, serve)
+        while not release.is_set():
+            executor.spin_once(timeout_sec=0.05)
+        executor.shutdown()
+        node.destroy_node()
+        context.shutdown()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_a_new_episode_waits_until_the_stop_actions_of_the_last_are_done(model):
+    actions = {
+        "stop_actions": ["absent"],
+        **action("absent", type="trigger", target="/gone/stop", timeout=1.0, retries=0,
+                 when=["reset"]),
+    }  # fmt: skip
+    with managed(model, instruction=TASK, manager=actions) as lab:
+        first = lab.begin()
+        before = time.monotonic()
+        second = lab.begin()
+        assert time.monotonic() - before >= 1.0
+        lab.wait(lambda: len(lab.told) == 4)
+        assert [(e.event, e.episode_id) for e in lab.told] == [
+            ("started", first.episode_id),
+            ("stopped", first.episode_id),
+            ("stop_action", first.episode_id),
+            ("started", second.episode_id),
+        ]
+
+
+def test_a_lifecycle_action_whose_goal_is_reached_already_is_done(lab):
+    lab.begin()
+    lab.stop_it(run_stop_actions=True)
+    lab.wait(lambda: len(lab.happened("stop_action")) == 4)
+    assert "is done" in lab.happened("stop_action")[-1].detail
+    state = lab.call(GetState, "get_state", GetState.Request()).current_state.label
+    assert state == "inactive"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/yam/emergency_stop",
+        "/EmergencyStop",
+        "/robot/estop",
+        "/robot/e_stop",
+        "/eStop",
+        "/softwareEStop/trigger",
+        "/safety_stop",
+        "/franka/protective_stop",
+        "/kill_switch",
+    ],
+)
+def test_names_of_emergency_stops_are_known(name):
+    assert is_emergency_stop(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/episode_recorder/stop_recording",
+        "/hil_manager/end_episode",
+        "/record_transition",
+        "/episode_stop",
+        "/episodeStop",
+        "/gripper/release_stop",
+        "/topreward/reward_node",
+    ],
+)
+def test_names_of_ordinary_stops_are_none_of_them(name):
+    assert not is_emergency_stop(name)
+
+
+REFUSED = [
+    ({"type": "trigger", "target": "/yam/emergency_stop"}, "named like an emergency stop"),
+    ({"type": "string", "target": "e_stop", "values": ["x"]}, "named like an emergency stop"),
+    ({"type": "press", "target": "/a"}, "it.type is 'press'; expected trigger or set_bool"),
+    ({"type": "trigger"}, "it.target is empty"),
+    ({"type": "trigger", "target": "/a b"}, "it.target is '/a b'; expected a ROS name"),
+    ({"type": "string", "target": "/a"}, "it.values is empty"),
+    ({"type": "lifecycle", "target": "/a", "values": ["halt"]}, "expected transitions among"),
+    ({"type": "trigger", "target": "/a", "when": ["sucess"]}, "it.when names 'sucess'"),
+    ({"type": "trigger", "target": "/a", "retries": -1}, "it.retries is -1; expected 0 to 100"),
+    ({"type": "trigger", "target": "/a", "timeout": "x"}, "it.timeout is 'x'; expected float"),
+]
+
+
+@pytest.mark.parametrize(("settings", "sentence"), REFUSED, ids=lambda value: str(value)[:40])
+def test_an_action_that_cannot_or_must_not_be_is_refused_at_the_start(settings, sentence):
+    with pytest.raises(ManagerParameterError) as refused:
+        _manager({"stop_actions": ["it"], **action("it", **settings)})
+    assert sentence in str(refused.value)
+
+
+def test_an_emergency_stop_is_taken_only_where_it_is_allowed():
+    given = {"stop_actions": ["it"], **action("it", type="trigger", target="/yam/emergency_stop")}
+    node = _manager({**given, "allow_emergency_stop": True})
+    assert [one.name for one in node.actions.actions] == ["it"]
+    node.destroy_node()
+
+
+def test_a_remapped_name_of_an_emergency_stop_is_refused_too():
+    given = {"stop_actions": ["it"], **action("it", type="trigger", target="/end_episode")}
+    with pytest.raises(ManagerParameterError, match="emergency"):
+        _manager(given, cli_args=["--ros-args", "-r", "/end_episode:=/robot/estop"])
+
+
+def test_a_controller_switch_needs_its_messages_or_is_refused_with_a_sentence():
+    given = {
+        "stop_actions": ["it"],
+        **action("it", type="controller_switch", target="/controller_manager", values=["policy"]),
+    }
+    try:
+        import controller_manager_msgs  # noqa: F401
+    except ImportError:
+        with pytest.raises(ManagerParameterError, match="controller_manager_msgs cannot be"):
+            _manager(given)
+    else:
+        _manager(given).destroy_node()
+
+
+def _manager(parameters: dict[str, object], **options: object) -> EpisodeManager:
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    return EpisodeManager(parameter_overrides=overrides, use_global_arguments=False, **options)
