@@ -10,15 +10,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from topreward_ros.nodes.live_view import (
-    CURVE_COLUMNS,
-    CURVE_ROWS,
-    HalfBlocks,
-    LiveView,
-    PlainView,
-    curve,
-    open_view,
-)
+from topreward_ros.nodes.live_view import LiveView, PlainView, open_view
+from topreward_ros.nodes.terminal_drawing import CURVE_COLUMNS, CURVE_ROWS, HalfBlocks, curve
 from topreward_ros.offline.report import LoggedReading
 
 READING = LoggedReading(
@@ -64,8 +57,20 @@ def test_success_is_shown_with_its_time_and_stays() -> None:
     """Also when many readings have come since."""
     view, console = live()
     view.show_reading(dataclasses.replace(READING, success=True))
-    view.show_reading(dataclasses.replace(READING, success=True, episode_time=9.0))
+    for k in range(2 * CURVE_COLUMNS):
+        view.show_reading(dataclasses.replace(READING, success=True, episode_time=2.0 + k))
     assert "SUCCESS at 1.5 s" in shown(view, console)
+
+
+def test_another_episode_starts_without_the_first_ones_success() -> None:
+    """And under its own instruction."""
+    view, console = live()
+    view.show_reading(dataclasses.replace(READING, success=True))
+    view.begin("put it back")
+    assert "waiting for the first reading" in shown(view, console)
+    view.show_reading(READING)
+    text = shown(view, console)
+    assert "put it back" in text and "not yet" in text and "SUCCESS" not in text
 
 
 def test_without_a_threshold_nothing_is_awaited() -> None:

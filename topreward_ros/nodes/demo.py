@@ -16,10 +16,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.demo_episode import DemoEpisode, DemoError, choose_episode
+from topreward_ros.nodes.episode_watch import EpisodeWatch
 from topreward_ros.nodes.live_view import View, open_view
 from topreward_ros.nodes.node_commands import node_command
 from topreward_ros.nodes.processes import ProcessGroup
+from topreward_ros.offline.report import EpisodeReport, write_report
 
 REWARD_NODE = "/topreward/reward_node"
 START_LIMIT = 120.0
@@ -118,12 +125,6 @@ class Demo:
         Raises:
             DemoError: a node failed, or nothing came in time.
         """
-        import rclpy
-        from rclpy.executors import SingleThreadedExecutor
-        from rclpy.signals import SignalHandlerOptions
-
-        from topreward_ros.nodes.episode_watch import EpisodeWatch
-
         name = "demo model" if self._options.model == "demo" else self._options.model
         view = open_view(
             f"{name} · {self._episode.name}", self._episode.instruction, plain=self._options.plain
@@ -161,7 +162,7 @@ class Demo:
         if not self._watch.frames.seen:
             raise DemoError("Not a single picture arrived on the camera topic.")
         self._until(
-            self._watch.settled,
+            lambda: self._watch.settled(self._episode.pictures),
             "waiting for the last reading",
             QUIET_LIMIT,
             f"none of the last of {self._watch.frames.seen} pictures were scored",
@@ -248,12 +249,8 @@ class Demo:
         end = self._group.poll()
         if end and (end.code or end.name != "replay_node"):
             raise DemoError(f"{end}: {self._last_error(end.name)}")
-        from topreward_msgs.msg import EpisodeEvent
-
         for event in self._watch.events:
-            if event.event == EpisodeEvent.STOPPED and event.termination_reason in (
-                EpisodeEvent.REASON_MODEL_ERROR,
-            ):
+            if event.termination_reason == EpisodeEvent.REASON_MODEL_ERROR:
                 raise DemoError(f"reward_node: {event.detail}")
 
     def _last_error(self, node: str) -> str:
@@ -264,8 +261,6 @@ class Demo:
         return f"{text.split(']: ', 1)[-1]} (see {log})"
 
     def _report(self) -> None:
-        from topreward_ros.offline.report import EpisodeReport, write_report
-
         report = EpisodeReport(
             model=self._options.model,
             instruction=self._episode.instruction,

@@ -34,6 +34,7 @@ class DemoEpisode:
         topic: where it is published, as CompressedImage.
         instruction: the task.
         duration: s, of the recording.
+        pictures: how many are played.
         quality: JPEG quality at which it is played; 0: as it was recorded.
         fps: pictures per second of a video file; 0: its own.
     """
@@ -44,6 +45,7 @@ class DemoEpisode:
     topic: str
     instruction: str
     duration: float
+    pictures: int
     quality: int
     fps: float
 
@@ -84,6 +86,7 @@ def choose_episode(
         topic=recorded if compressed else f"{recorded}/compressed",
         instruction=validate_instruction(text),
         duration=recording.duration,
+        pictures=recording.topics[recorded].count,
         quality=0 if compressed else JPEG_QUALITY,
         fps=fps,
     )

@@ -23,7 +23,7 @@ QUEUE = 100
 NEAR = 0.7
 """S of camera time after the last reading within which no other one is to be expected."""
 PATIENCE = 5.0
-"""S without a reading after which none is awaited any more."""
+"""S without a picture or a reading after which none is awaited any more."""
 LATCHED = QoSProfile(
     depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
@@ -57,7 +57,7 @@ class EpisodeWatch(Node):
         self.newest_stamp = -math.inf
         self._episode_id = ""
         self._instruction = ""
-        self._read_at = -math.inf
+        self._heard_at = -math.inf
         self._view = view
         self._reward_node = reward_node
         self.create_subscription(RewardStamped, f"{reward_node}/reading", self._take, QUEUE)
@@ -75,6 +75,7 @@ class EpisodeWatch(Node):
         def take(message: CompressedImage | Image) -> None:
             stamp = stamp_seconds(message)
             self.newest_stamp = max(self.newest_stamp, stamp)
+            self._heard_at = time.monotonic()
             if not self.frames.due(stamp):
                 return
             try:
@@ -98,17 +99,22 @@ class EpisodeWatch(Node):
             ChangeState.Request(transition=Transition(id=number, label=label))
         )
 
-    def settled(self) -> bool:
-        """Says whether everything that was seen has been scored, as far as can be told."""
+    def settled(self, pictures: int) -> bool:
+        """Says whether everything has been seen and scored, as far as can be told.
+
+        Args:
+            pictures: how many are to come in all.
+        """
         if not self.readings:
             return False
         last = self.readings[-1]
         if last.pending_frames or self.success != last.success:
             return False
-        if self.newest_stamp - last.stamp < NEAR:
+        if self.frames.seen >= pictures and self.newest_stamp - last.stamp < NEAR:
             return True
-        # Models may look more rarely than twice a second; a slow one is given its time.
-        return time.monotonic() - self._read_at > max(PATIENCE, 3 * last.model_time)
+        # Pictures may be lost, and models may look more rarely than twice a second; a slow one is
+        # given its time.
+        return time.monotonic() - self._heard_at > max(PATIENCE, 3 * last.model_time)
 
     def _take(self, message: RewardStamped) -> None:
         if (message.episode_id, message.instruction) != (self._episode_id, self._instruction):
@@ -117,7 +123,7 @@ class EpisodeWatch(Node):
             self._view.begin(message.instruction)
         reading = logged(message)
         self.readings.append(reading)
-        self._read_at = time.monotonic()
+        self._heard_at = time.monotonic()
         self._view.show_reading(reading)
 
     def _take_success(self, message: Bool) -> None:

@@ -8,38 +8,28 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-import numpy as np
-from rich.color import Color
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
-from rich.segment import Segment
-from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from topreward_ros.nodes.terminal_drawing import CURVE_COLUMNS, HalfBlocks, curve
 from topreward_ros.offline.report import LoggedReading
-from topreward_ros.video.resizing import resize
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-BLOCKS = " ▁▂▃▄▅▆▇█"
-CURVE_ROWS = 6
-CURVE_COLUMNS = 60
 CAMERA_ROWS = 14
 """Terminal rows of the camera picture; a row shows two rows of pixels."""
-CAMERA_COLUMNS = 44
 WIDE = 120
 """Terminal columns from which on there is room for the camera beside the numbers."""
-MAX_READINGS = 600
 
 
 class View(Protocol):
@@ -152,7 +142,8 @@ class LiveView:
         self._title = title
         self._instruction = instruction
         self._status = ""
-        self._readings: deque[LoggedReading] = deque(maxlen=MAX_READINGS)
+        self._readings: deque[LoggedReading] = deque(maxlen=CURVE_COLUMNS)
+        self._success_time: float | None = None
         self._picture: NDArray[np.uint8] | None = None
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=False)
@@ -178,6 +169,7 @@ class LiveView:
         """Clears the curve and shows the instruction, with the next refresh."""
         self._instruction = instruction
         self._readings.clear()
+        self._success_time = None
         self._changed = True
 
     def say(self, text: str, detail: str = "") -> None:
@@ -189,6 +181,8 @@ class LiveView:
     def show_reading(self, reading: LoggedReading) -> None:
         """Shows a new reading with the next refresh."""
         self._readings.append(reading)
+        if reading.success and self._success_time is None:
+            self._success_time = reading.episode_time
         self._changed = True
 
     def show_picture(self, picture: NDArray[np.uint8]) -> None:
@@ -204,7 +198,8 @@ class LiveView:
 
     def render(self) -> RenderableType:
         """Returns the panel as it stands."""
-        body: RenderableType = Group(_gauges(self._readings), curve(self._readings))
+        last = self._readings[-1] if self._readings else None
+        body: RenderableType = Group(_gauges(last, self._success_time), curve(self._readings))
         # A narrow terminal keeps the numbers and goes without the picture.
         if self._picture is not None and self._console.width >= WIDE:
             beside = Table.grid(padding=(0, 3))
@@ -214,20 +209,19 @@ class LiveView:
             body,
             title=f"[bold]{escape(self._title)}[/] [dim]{escape(self._instruction)}[/]",
             subtitle=f"[dim]{escape(self._status)}[/]",
-            border_style="green" if self._readings and self._readings[-1].success else "blue",
+            border_style="green" if last and last.success else "blue",
             padding=(1, 2),
             expand=False,
         )
 
 
-def _gauges(readings: Sequence[LoggedReading]) -> RenderableType:
+def _gauges(last: LoggedReading | None, success_time: float | None) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", justify="right")
     table.add_column()
-    if not readings:
+    if last is None:
         table.add_row("progress", Text("waiting for the first reading", style="dim"))
         return table
-    last = readings[-1]
     bar = ProgressBar(
         total=1.0, completed=last.progress, width=32, complete_style="cyan", finished_style="cyan"
     )
@@ -237,7 +231,7 @@ def _gauges(readings: Sequence[LoggedReading]) -> RenderableType:
     table.add_row("log-prob", f"{last.log_prob:+7.3f} nat{_against(last)}")
     sign = "green" if last.reward > 0 else "red" if last.reward < 0 else "dim"
     table.add_row("reward", Text(f"{last.reward:+7.3f} ({last.reward_form})", style=sign))
-    table.add_row("success", success_text(readings))
+    table.add_row("success", _success(last, success_time))
     waiting = f", {last.pending_frames} frames wait" if last.pending_frames > 1 else ""
     table.add_row(
         "latency",
@@ -255,66 +249,9 @@ def _against(reading: LoggedReading) -> str:
     return f"   (score {score}, threshold {reading.success_threshold:.2f})"
 
 
-def success_text(readings: Sequence[LoggedReading]) -> Text:
-    """Returns the success flag in words, with the time at which it latched."""
-    when = next((each.episode_time for each in readings if each.success), None)
+def _success(reading: LoggedReading, when: float | None) -> Text:
     if when is not None:
         return Text(f"● SUCCESS at {when:.1f} s", style="bold green")
-    if math.isfinite(readings[-1].success_threshold):
+    if math.isfinite(reading.success_threshold):
         return Text("○ not yet", style="dim")
     return Text("○ never claimed: no threshold is set for this model", style="dim")
-
-
-def curve(readings: Sequence[LoggedReading]) -> Text:
-    """Returns the log-prob over time as columns of blocks, the newest at the right.
-
-    Args:
-        readings: in time order.
-
-    Returns:
-        CURVE_ROWS lines of at most CURVE_COLUMNS characters, the range in nat beside them.
-    """
-    values = np.array([each.log_prob for each in readings][-CURVE_COLUMNS:], dtype=float)
-    finite = values[np.isfinite(values)]
-    text = Text()
-    if not finite.size:
-        return text
-    text.append("\nlog-prob (nat)\n", style="dim")
-    low, high = float(finite.min()), float(finite.max())
-    span = high - low
-    heights = np.where(np.isfinite(values), (values - low) / span if span > 0 else 0.5, 0.0)
-    steps = np.round(np.clip(heights, 0.0, 1.0) * (CURVE_ROWS * 8 - 1)).astype(int) + 1
-    done = [each.success for each in readings][-CURVE_COLUMNS:]
-    for row in reversed(range(CURVE_ROWS)):
-        label = {CURVE_ROWS - 1: f"{high:8.2f} ", 0: f"{low:8.2f} "}.get(row, " " * 9)
-        text.append(label, style="dim")
-        blocks = [BLOCKS[step] for step in np.clip(steps - row * 8, 0, 8)]
-        latched = done.index(True) if True in done else len(done)
-        text.append("".join(blocks[:latched]), style="blue")
-        text.append("".join(blocks[latched:]), style="green")
-        text.append("\n" if row else "")
-    return text
-
-
-class HalfBlocks:
-    """A picture as characters whose upper and lower halves are pixels."""
-
-    def __init__(self, picture: NDArray[np.uint8], rows: int) -> None:
-        """Fits a picture, uint8 RGB (H, W, 3), into so many terminal rows."""
-        height, width = picture.shape[:2]
-        self.columns = min(CAMERA_COLUMNS, max(1, round(2 * rows * width / height)))
-        self.pixels = resize(picture, (2 * rows, self.columns))
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Says that the width is fixed."""
-        del console, options
-        return Measurement(self.columns, self.columns)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yields the rows; segments directly, since text with 500 styles takes 0.4 s to lay out."""
-        del console, options
-        for above, below in zip(self.pixels[::2].tolist(), self.pixels[1::2].tolist(), strict=True):
-            for upper, lower in zip(above, below, strict=True):
-                style = Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
-                yield Segment("▀", style)
-            yield Segment.line()
