@@ -32,7 +32,7 @@ from topreward_ros.nodes.outputs import latched
 from topreward_ros.nodes.reward_node import RewardNode
 from topreward_ros.nodes.spinning import Stop, spin
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """s until a test gives up, on a busy machine too; nothing ever sleeps."""
 START = 1_700_000_000.25
 """s, camera time of the first image; not a round number, as in life."""

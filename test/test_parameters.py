@@ -12,8 +12,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from reward_stack import ros
 
+from topreward_ros.nodes.parameter_checks import problem_of
 from topreward_ros.nodes.parameters import NodeParameters, ParameterError
-from topreward_ros.nodes.reward_parameters import RULES, RewardParameters, problem_of
+from topreward_ros.nodes.reward_parameters import RULES, RewardParameters
 
 CONFIGURATION = Path(__file__).parent.parent / "config" / "reward.yaml"
 BAD = [

@@ -1,4 +1,4 @@
-"""One running episode as the ROS side sees it."""
+"""One running episode as the ROS side sees it, and what it runs with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,28 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from topreward_ros.nodes.camera_health import CameraWatch
 from topreward_ros.video.intake import FrameIntake
 
 if TYPE_CHECKING:
     from topreward_msgs.msg import RewardStamped
+    from topreward_ros.method.calibration import Calibration
+    from topreward_ros.models.contract import VideoScorer
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a configured node runs episodes with.
+
+    Attributes:
+        scorer: the model; here only its plain attributes are read.
+        calibration: or None.
+        watch: of the cameras.
+    """
+
+    scorer: VideoScorer
+    calibration: Calibration | None
+    watch: CameraWatch
 
 
 def new_episode_id() -> str:

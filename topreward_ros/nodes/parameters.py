@@ -18,7 +18,8 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from topreward_ros.nodes.reward_parameters import RULES, Change, RewardParameters, problem_of
+from topreward_ros.nodes.parameter_checks import problem_of
+from topreward_ros.nodes.reward_parameters import RULES, Change, RewardParameters
 from topreward_ros.video.mosaic import Layout, LayoutError
 
 _TOGETHER = {"layout", "cameras"}

@@ -23,7 +23,7 @@ from topreward_ros.method.prompt import InstructionError, validate_instruction
 from topreward_ros.models.contract import ModelError
 from topreward_ros.nodes.camera_health import CameraWatch
 from topreward_ros.nodes.camera_subscriptions import CameraSubscriptions
-from topreward_ros.nodes.episode_runner import EpisodeRunner, Equipment
+from topreward_ros.nodes.episode_runner import EpisodeRunner
 from topreward_ros.nodes.episode_setup import (
     check_calibration,
     import_models,
@@ -31,6 +31,7 @@ from topreward_ros.nodes.episode_setup import (
     read_calibration,
 )
 from topreward_ros.nodes.lifecycle import GuardedLifecycleNode, TransitionRefused
+from topreward_ros.nodes.live_episode import Equipment
 from topreward_ros.nodes.outputs import Outputs, latched
 from topreward_ros.nodes.parameters import NodeParameters
 from topreward_ros.nodes.reward_diagnostics import RewardDiagnostics

@@ -17,55 +17,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from topreward_ros.nodes.scoring_exchange import Failed, QueuedFrame, Scored
 
 if TYPE_CHECKING:
-    from topreward_ros.episode import Episode, Reading
+    from topreward_ros.episode import Episode
     from topreward_ros.models.contract import VideoScorer
-
-
-@dataclass(frozen=True)
-class QueuedFrame:
-    """A selected frame on its way to the model.
-
-    Attributes:
-        image: (height, width, 3) uint8 RGB of the scorer's frame size, or None: nothing moved.
-        stamp: s, the camera's time.
-        arrived: s, steady clock, when its message was received.
-        header: `std_msgs/Header` of the reading that it leads to.
-    """
-
-    image: NDArray[np.uint8] | None
-    stamp: float
-    arrived: float
-    header: Any
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A reading, with the newest frame that it saw."""
-
-    episode_id: str
-    reading: Reading
-    newest: QueuedFrame
-
-
-@dataclass(frozen=True)
-class Failed:
-    """An episode that ended because scoring it raised.
-
-    Attributes:
-        episode_id: which one.
-        kind: class of the exception. The exception itself would keep the model's memory alive.
-        message: its words.
-        trace: its trace, as text.
-    """
-
-    episode_id: str
-    kind: type[Exception]
-    message: str
-    trace: str
 
 
 @dataclass(frozen=True)
