@@ -8,18 +8,24 @@ positions it would have alone, so that one forward scores all of them as the pac
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tools.demo_targets import log_odds
-from tools.so101_episodes import all_instructions
-from tools.so101_scene import COLOURS
+from tools.demo_targets import FLOOR, NEARLY, SPAN, log_odds
+from tools.instructions import COLOURS, all_instructions, instruction_text
 from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, Span
 
 MAX_FRAMES = 26
+SHORT = 8
+DISC_WORD = 4
+"""Place of the disc's colour after the common part: `red cube on the green`."""
+HELD = FLOOR + 0.41 * (NEARLY - FLOOR)
+"""Taught log-odds from which on it is plain which cube is meant."""
+NEAR = FLOOR + 0.62 * (NEARLY - FLOOR)
+"""Taught log-odds from which on it is plain which disc is meant."""
 BLOCKED = -1e9
 
 
@@ -34,7 +40,6 @@ class Clip:
         parts: (T, 6, 6, P) pixels of each part a visual token shows.
         colours: index of cube, disc, other cube, other disc.
         gripped: (T,) whether the cube is held.
-        rows: (T,) which frames of the episode these are.
         episode: number of the episode.
     """
 
@@ -44,13 +49,12 @@ class Clip:
     parts: NDArray[np.uint8]
     colours: NDArray[np.int64]
     gripped: NDArray[np.bool_]
-    rows: NDArray[np.int64]
     episode: int
 
 
 def whole_clip(number: int, episode: dict[str, np.ndarray]) -> Clip:
     """Shows an episode as it is."""
-    stamps, rows = episode["stamps"], np.arange(len(episode["stamps"]))
+    stamps = episode["stamps"]
     return Clip(
         episode["frames"],
         stamps - stamps[0],
@@ -58,46 +62,46 @@ def whole_clip(number: int, episode: dict[str, np.ndarray]) -> Clip:
         episode["parts"],
         episode["colours"],
         episode["gripped"],
-        rows,
         number,
     )
 
 
-def make_clip(number: int, episode: dict[str, np.ndarray], rng: np.random.Generator) -> Clip:
+def make_clip(
+    number: int, episode: dict[str, np.ndarray], rng: np.random.Generator, *, short: bool = False
+) -> Clip:
     """Shows an episode from its start, sometimes from later on, sometimes frozen.
 
     Args:
         number: of the episode.
-        episode: from `record_dataset.load`.
+        episode: from `recorded_set.load`.
         rng: source of randomness.
+        short: shows `SHORT` frames from anywhere instead.
     """
-    stamps, progress = episode["stamps"], episode["progress"]
-    target = log_odds(progress, stamps)
-    count = len(stamps)
-    undone = int(np.argmax((progress >= 1.0).any(1))) if (progress >= 1.0).any() else count
-    first, rows = 0, np.arange(count)
+    clip = whole_clip(number, episode)
+    total, done = len(clip.stamps), np.flatnonzero((clip.target > 0).any(axis=1))
+    undone = int(done[0]) if len(done) else total
+    if short:
+        first = int(rng.integers(0, max(1, total - SHORT + 1)))
+        return _shown(clip, np.arange(first, min(first + SHORT, total)))
     draw = rng.random()
     if draw < 0.2 and undone > 4:
         first = 2 * int(rng.integers(1, max(2, (undone - 1) // 2)))
-        rows = rows[first:]
-    elif draw < 0.27 and undone > 1:
-        shown = int(rng.integers(0, undone))
-        rows = np.full(int(rng.integers(12, MAX_FRAMES)), shown)
-        stamps = stamps[0] + np.arange(len(rows)) * 0.5
-        target = np.repeat(target[shown : shown + 1], len(rows), axis=0)
-        first = -1
-    rows = rows[:MAX_FRAMES]
-    if first >= 0:
-        stamps, target = stamps[rows], target[rows]
-    return Clip(
-        episode["frames"][rows],
-        (stamps - stamps[0])[: len(rows)],
-        target[: len(rows)],
-        episode["parts"][rows],
-        episode["colours"],
-        episode["gripped"][rows],
-        rows,
-        number,
+        return _shown(clip, np.arange(first, total)[:MAX_FRAMES])
+    if draw < 0.27 and undone > 1:
+        frozen = np.full(int(rng.integers(12, MAX_FRAMES)), int(rng.integers(0, undone)))
+        return replace(_shown(clip, frozen), stamps=np.arange(len(frozen)) * 0.5)
+    return _shown(clip, np.arange(total)[:MAX_FRAMES])
+
+
+def _shown(clip: Clip, rows: NDArray[np.int64]) -> Clip:
+    stamps = clip.stamps[rows]
+    return replace(
+        clip,
+        frames=clip.frames[rows],
+        stamps=stamps - stamps[0],
+        target=clip.target[rows],
+        parts=clip.parts[rows],
+        gripped=clip.gripped[rows],
     )
 
 
@@ -134,9 +138,34 @@ def prefix_lengths(target: NDArray[np.float32], count: int, rng: np.random.Gener
     done = np.flatnonzero((target > 0).any(axis=1))
     if len(done):
         chosen.add(int(np.clip(done[0] + 1 + rng.integers(-1, 2), 1, total)))
-    rest = [n for n in range(1, total + 1) if n not in chosen]
+    rest = np.asarray([n for n in range(1, total + 1) if n not in chosen], int)
     more = min(max(count - len(chosen), 0), len(rest))
-    return sorted(chosen | set(map(int, rng.choice(rest, more, replace=False))))
+    if more:
+        # most where something is under way: there the scene decides, and not the clock
+        weight = np.where((target[rest - 1] > HELD).any(axis=1), 3.0, 1.0)
+        drawn = rng.choice(rest, more, replace=False, p=weight / weight.sum())
+        chosen |= set(map(int, drawn))
+    return sorted(chosen)
+
+
+def cube_states(taught: NDArray[np.float32], question: int) -> NDArray[np.float32]:
+    """How far the cube of a question is on its way to a disc of each colour.
+
+    Args:
+        taught: log-odds of all instructions, shape (12,).
+        question: index of an instruction.
+
+    Returns:
+        float32, shape (4,): 0 at the start, 1 when long done; NaN where no instruction asks it.
+    """
+    names, texts = list(COLOURS), all_instructions()
+    cube = texts[question].split()[2]
+    states = np.full(len(names), np.nan, np.float32)
+    for place, disc in enumerate(names):
+        if disc != cube:
+            index = texts.index(instruction_text(cube, disc))
+            states[place] = (taught[index] - FLOOR) / SPAN
+    return states
 
 
 @dataclass
@@ -169,12 +198,16 @@ class _Branch:
         prefix: tokens of the video that it sees.
         tails: place and length of each question's end.
         target: log-odds to be taught, one a question.
+        words: place and token of the colour words to be told.
+        states: how far each question's cube is for a disc of each colour.
     """
 
     run: _Run
     prefix: int
-    tails: list[tuple[int, int]]
-    target: list[float]
+    tails: list[tuple[int, int]] = field(default_factory=list)
+    target: list[float] = field(default_factory=list)
+    words: list[tuple[int, int]] = field(default_factory=list)
+    states: list[NDArray[np.float32]] = field(default_factory=list)
 
 
 @dataclass
@@ -188,6 +221,10 @@ class Batch:
         mask: (B * P, 1, G, V + G) additive.
         answers: (A, 2) clip and place of each question's last token.
         target: (A,) log-odds to be taught.
+        words: (W, 3) clip, place, and the colour word that comes next.
+        cube_words: (A, 2) clip and place of each question's cube colour.
+        disc_words: (A, 2) clip and place of each question's disc colour.
+        cube_state: (A, 4) how far that cube is for a disc of each colour, of 1; NaN if not asked.
         clips: the clips.
         pairs: (clip, first frame, last frame) of each pair, in the order of its tokens.
     """
@@ -198,6 +235,10 @@ class Batch:
     mask: torch.Tensor
     answers: torch.Tensor
     target: torch.Tensor
+    words: torch.Tensor
+    cube_words: torch.Tensor
+    disc_words: torch.Tensor
+    cube_state: torch.Tensor
     clips: list[Clip]
     pairs: list[tuple[int, int, int]]
 
@@ -246,7 +287,7 @@ class BatchMaker:
         visual = torch.zeros(len(clips), total, dtype=torch.bool)
         mask = torch.full((len(clips), count, 1, size, video + size), BLOCKED)
         mask[..., 0] = 0.0
-        answers, target, pairs = [], [], []
+        answers, cube_words, states, target, words, pairs = [], [], [], [], [], []
 
         def write(row: int, place: int, run: _Run) -> None:
             for span, start in run.spans:
@@ -265,6 +306,9 @@ class BatchMaker:
                 _allow(mask[row, number, 0], branch, video)
                 answers += [(row, place + at + length - 1) for at, length in branch.tails]
                 target += branch.target
+                cube_words += [(row, place + at) for at, _ in branch.tails]
+                states += branch.states
+                words += [(row, place + at, token) for at, token in branch.words]
         return Batch(
             ids,
             positions,
@@ -272,6 +316,10 @@ class BatchMaker:
             mask.flatten(0, 1),
             torch.tensor(answers),
             torch.tensor(target),
+            torch.tensor(words, dtype=torch.long).view(-1, 3),
+            torch.tensor(cube_words),
+            torch.tensor(cube_words) + torch.tensor([0, DISC_WORD]),
+            torch.from_numpy(np.stack(states)),
             clips,
             pairs,
         )
@@ -289,7 +337,7 @@ class BatchMaker:
             tokens.append(video.length)
         branches = []
         for length in prefix_lengths(clip.target, self._prefixes, rng):
-            branch = _Branch(_Run(), tokens[length // 2], [], [])
+            branch = _Branch(_Run(), tokens[length // 2])
             self._ask(branch, clip, length, after[length // 2], rng)
             branches.append(branch)
         return video, branches
@@ -303,12 +351,21 @@ class BatchMaker:
             branch.run.seen.append((length - 1, length - 1))
             start += span.advance
         questions = question_indices(clip.colours, self._questions, rng)
-        branch.run.add(_cut(self._suffixes[questions[0]], 0, self._common), start)
+        head = _cut(self._suffixes[questions[0]], 0, self._common)
+        cube_place = branch.run.add(head, start) + len(head) - 1
+        taught = clip.target[length - 1]
+        shown = int(taught.argmax())
+        if taught[shown] > HELD:
+            branch.words.append((cube_place, int(self._suffixes[shown].ids[self._common])))
         for question in questions:
             whole = self._suffixes[question]
             tail = _cut(whole, self._common, len(whole))
-            branch.tails.append((branch.run.add(tail, start), len(tail)))
-            branch.target.append(float(clip.target[length - 1, question]))
+            place = branch.run.add(tail, start)
+            branch.tails.append((place, len(tail)))
+            branch.target.append(float(taught[question]))
+            branch.states.append(cube_states(taught, question))
+            if question == shown and taught[shown] > NEAR:
+                branch.words.append((place + DISC_WORD - 1, int(tail.ids[DISC_WORD])))
 
 
 def _allow(mask: torch.Tensor, branch: _Branch, video: int) -> None:

@@ -26,6 +26,7 @@ def make_config(tokenizer: PreTrainedTokenizerBase) -> Qwen3VLConfig:
             "num_key_value_heads": 5,
             "head_dim": 32,
             "max_position_embeddings": 32768,
+            "initializer_range": 0.06,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 10000.0,

@@ -19,6 +19,7 @@ DONE = 0.5
 """Log-odds at the first moment at which it is done."""
 SURE = 3.0
 """Log-odds some seconds later."""
+SPAN = SURE - FLOOR
 SETTLING = 1.2
 """Seconds in which the answer gets sure."""
 

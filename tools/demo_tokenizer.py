@@ -6,12 +6,13 @@ Text is split as Qwen splits it, digits stand alone, and every word of the promp
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tools.so101_scene import all_instructions
+from tools.instructions import all_instructions
 from topreward_ros.method.prompt import Prompt, PromptForm
 
 SPECIAL = (
@@ -72,4 +73,8 @@ def save_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Writes `tokenizer.json` and `tokenizer_config.json` into a folder."""
     tokenizer = make_tokenizer()
     tokenizer.save_pretrained(folder)
+    # the class by the name that all versions of transformers know
+    path = folder / "tokenizer_config.json"
+    config = {**json.loads(path.read_text()), "tokenizer_class": "PreTrainedTokenizerFast"}
+    path.write_text(json.dumps(config, indent=2) + "\n")
     return tokenizer

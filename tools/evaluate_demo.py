@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tools.demo_batches import question_indices
-from tools.record_dataset import load
-from tools.so101_episodes import all_instructions
+from tools.instructions import all_instructions
+from tools.recorded_set import load
 from topreward_ros.method.metrics import success_auc, value_order_correlation
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.contract import VideoScorer

@@ -36,7 +36,8 @@ def run(module: str, *arguments: str, workers: int = 1) -> None:
         shared = {"RANK": str(rank), "WORLD_SIZE": str(workers), "OMP_NUM_THREADS": "1"}
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
         running.append(subprocess.Popen(command, env={**os.environ, **shared, **place}))
-    if any([process.wait() for process in running]):
+    codes = [process.wait() for process in running]
+    if any(codes):
         raise SystemExit("training failed; see the messages above")
 
 

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tools.camera_effects import CameraEffects, random_effects
-from tools.so101_episodes import Episode, act_episode, all_instructions, make_env, task_progress
-from tools.so101_scene import COLOURS, PARTS, ScenePainter
+from tools.instructions import COLOURS, all_instructions
+from tools.recorded_set import save
+from tools.so101_episodes import Episode, act_episode, make_env, task_progress
+from tools.so101_scene import PARTS, ScenePainter
 from topreward_ros.video.resizing import resize
 
 FRAME_SIZE = (96, 96)
@@ -108,28 +110,9 @@ def _record_shard(job: tuple[range, Path, str | None]) -> int:
     if path.exists():
         return len(seeds)
     env, painter = make_env(), ScenePainter(*CAMERA_SIZE, masks=True)
-    content: dict[str, np.ndarray] = {}
-    for index, seed in enumerate(seeds):
-        for name, value in record(act_episode(env, seed, kind), painter).items():
-            content[f"{index}/{name}"] = value
+    save(path, [record(act_episode(env, seed, kind), painter) for seed in seeds])
     painter.close()
-    partial = path.with_suffix(".part.npz")
-    np.savez(partial, **content)
-    partial.rename(path)
     return len(seeds)
-
-
-def load(folder: Path) -> list[dict[str, np.ndarray]]:
-    """The episodes of a folder that `main` has filled, in the order of their seeds."""
-    episodes: list[dict[str, np.ndarray]] = []
-    for path in sorted(folder.glob("[0-9]*[0-9].npz")):
-        with np.load(path) as shard:
-            found: dict[int, dict[str, np.ndarray]] = {}
-            for key in shard.files:
-                index, name = key.split("/")
-                found.setdefault(int(index), {})[name] = shard[key]
-        episodes += [found[index] for index in sorted(found)]
-    return episodes
 
 
 def main() -> None:

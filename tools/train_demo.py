@@ -10,28 +10,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import time
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
-from torch.nn.functional import log_softmax, smooth_l1_loss
-from tqdm import tqdm
+from torch.nn.functional import log_softmax, nll_loss, smooth_l1_loss
 from transformers import Qwen3VLForConditionalGeneration
 
+from tools.binding_heads import BindingHeads
 from tools.demo_batches import Batch, BatchMaker, Clip, augmented, make_clip, whole_clip
 from tools.demo_model import GRID, BatchedVision, make_model, normalised, pair_pixels
 from tools.demo_targets import FLOOR, NEARLY
 from tools.demo_tokenizer import save_tokenizer
-from tools.record_dataset import load
+from tools.recorded_set import load
+from tools.training_pace import Timed, Workers, rate
 from tools.tree_attention import use_tree_attention
 from tools.vision_heads import PairTruth, VisionHeads
 from topreward_ros.method.prompt import Prompt
@@ -42,78 +39,35 @@ PREFIXES = 5
 QUESTIONS = 3
 PAIRS_A_STEP = 48
 PAIRS_OF_AN_EPISODE = 4
-VALIDATE_EVERY = 400
+VALIDATE_EVERY = 250
+EARLY = 2
+VISION_RATE = 0.5
+"""Learning rate of the vision tower, as a factor."""
 
 Features = tuple[torch.Tensor, list[torch.Tensor]]
 """Of pairs: what enters the language model, and what DeepStack adds in its first layers."""
 
 
-def rate(step: float, total: float, peak: float, warm: float = 0.03) -> float:
-    """Learning rate: a short rise, then a cosine to nearly nothing; `step` out of `total`."""
-    part = min(step / total, 1.0)
-    if part < warm:
-        return peak * part / warm
-    return peak * (0.02 + 0.98 * 0.5 * (1.0 + np.cos(np.pi * (part - warm) / (1.0 - warm))))
+class Answers(NamedTuple):
+    """What the language model says.
 
-
-class Workers:
-    """Processes that train one model together, one core each; their gradients are averaged."""
-
-    def __init__(self) -> None:
-        self.rank = int(os.environ.get("RANK", "0"))
-        self.count = int(os.environ.get("WORLD_SIZE", "1"))
-        if self.count > 1:
-            distributed.init_process_group("gloo", timeout=timedelta(minutes=30))
-
-    def agree(self, value: float) -> float:
-        """The first process's value."""
-        if self.count == 1:
-            return value
-        shared = torch.tensor([value], dtype=torch.float64)
-        distributed.broadcast(shared, 0)
-        return float(shared)
-
-    def average_gradients(self, parameters: list[torch.nn.Parameter]) -> None:
-        """Replaces each gradient by its mean over the processes."""
-        if self.count == 1:
-            return
-        found = [p for p in parameters if p.grad is not None]
-        flat = torch.cat([p.grad.flatten() for p in found])
-        distributed.all_reduce(flat)
-        parts = flat.div_(self.count).split([p.numel() for p in found])
-        for parameter, part in zip(found, parts, strict=True):
-            parameter.grad.copy_(part.view_as(parameter))
-
-
-class Timed:
-    """Steps until the minutes are over; gives the part of the time that has passed.
-
-    Args:
-        minutes: of wall clock.
-        name: for the progress bar.
-        workers: who stop together.
+    Attributes:
+        asked: log-probabilities after each question, (A, vocabulary).
+        words: log-probabilities before each colour word, after layer `EARLY` and after the last
+            one, (2, W, vocabulary).
+        states: (B, L, hidden) before the first layer and after each.
     """
 
-    def __init__(self, minutes: float, name: str, workers: Workers) -> None:
-        self._seconds = minutes * 60
-        self._name = name
-        self._workers = workers
-
-    def __iter__(self) -> Iterator[tuple[int, float, tqdm]]:
-        begin, step = time.monotonic(), 0
-        quiet = self._workers.rank > 0
-        with tqdm(total=100, desc=self._name, mininterval=20, disable=quiet) as bar:
-            while (part := self._workers.agree(time.monotonic() - begin) / self._seconds) < 1.0:
-                yield step, part, bar
-                bar.update(int(part * 100) - bar.n)
-                step += 1
+    asked: torch.Tensor
+    words: torch.Tensor
+    states: tuple[torch.Tensor, ...]
 
 
 class Trainer:
     """Model, heads, optimizer and data of one training run.
 
     Args:
-        episodes: from `record_dataset.load`.
+        episodes: from `recorded_set.load`.
         validation: other episodes.
         out: folder of the checkpoint.
         seed: of weights and batches.
@@ -129,36 +83,50 @@ class Trainer:
         self.rng = np.random.default_rng([seed, workers.rank])
         tokenizer = save_tokenizer(out)
         self.model = make_model(tokenizer, seed)
-        self.heads = VisionHeads(self.model.config.text_config.hidden_size)
+        width = self.model.config.text_config.hidden_size
+        self.heads = VisionHeads(width)
+        self.binding = BindingHeads(width, (4, 5))
         self.vision = BatchedVision(self.model)
         use_tree_attention(self.model)
         layout = Qwen3VLLayout(tokenizer, Prompt(), GRID)
         self.maker = BatchMaker(layout, PREFIXES, QUESTIONS)
+        self.short = BatchMaker(layout, 3, 4)
         self.every = BatchMaker(layout, 10_000, QUESTIONS)
         self.true = layout.answer_id
         self.false = single_token(tokenizer, " False")
         self.average = [p.detach().clone() for p in self.model.parameters()]
 
     def optimizer(self) -> torch.optim.AdamW:
-        """AdamW without decay on norms, biases and embeddings."""
-        modules = [*self.model.named_parameters(), *self.heads.named_parameters()]
-        plain = [p for n, p in modules if p.ndim < 2 or "embed" in n]
-        decayed = [p for n, p in modules if p.ndim >= 2 and "embed" not in n]
-        groups = [
-            {"params": decayed, "weight_decay": 0.05},
-            {"params": plain, "weight_decay": 0.0},
-        ]
+        """AdamW; no decay on norms, biases and embeddings."""
+        groups = []
+        for module, scale in (
+            (self.model.model.visual, VISION_RATE),
+            (self.model.model.language_model, 1.0),
+            (self.model.lm_head, 1.0),
+            (self.heads, 1.0),
+            (self.binding, 1.0),
+        ):
+            named = list(module.named_parameters())
+            plain = [p for n, p in named if p.ndim < 2 or "embed" in n]
+            decayed = [p for n, p in named if p.ndim >= 2 and "embed" not in n]
+            groups += [
+                {"params": decayed, "weight_decay": 0.05, "scale": scale},
+                {"params": plain, "weight_decay": 0.0, "scale": scale},
+            ]
         return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98))
 
     def update(
         self, optimizer: torch.optim.Optimizer, loss: torch.Tensor, learning_rate: float
     ) -> None:
         """One step of the optimizer."""
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
+        groups = optimizer.param_groups
+        for group in groups:
+            group["lr"] = learning_rate * group["scale"]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.workers.average_gradients([*self.model.parameters(), *self.heads.parameters()])
+        self.workers.average_gradients(
+            [p for group in optimizer.param_groups for p in group["params"]]
+        )
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         optimizer.step()
 
@@ -197,51 +165,68 @@ class Trainer:
         """Encodes the pairs of a batch; with `rng` their light and noise vary."""
         return self.vision(pair_pixels(batch.frames(rng)))
 
-    def answers(self, batch: Batch, features: Features) -> torch.Tensor:
-        """Log-probabilities of all tokens after each question, (A, vocabulary)."""
+    def answers(self, batch: Batch, features: Features) -> Answers:
+        """Runs the language model over a batch."""
         language = self.model.model.language_model
         embeds = language.embed_tokens(batch.ids)
         embeds = embeds.masked_scatter(
             batch.visual[..., None], features[0].to(embeds.dtype).flatten(0, 1)
         )
-        hidden = language(
+        output = language(
             inputs_embeds=embeds,
             position_ids=batch.positions,
             attention_mask=batch.mask,
             use_cache=False,
             visual_pos_masks=batch.visual,
             deepstack_visual_embeds=[layer.flatten(0, 1) for layer in features[1]],
-        ).last_hidden_state
-        asked = hidden[batch.answers[:, 0], batch.answers[:, 1]].float()
-        return log_softmax(self.model.lm_head(asked).float(), dim=-1)
+            output_hidden_states=True,
+        )
+        after = self._read(output.last_hidden_state, batch.answers)
+        words = batch.words[:, :2]
+        # also from a middle layer, so that later ones can compare it with what is asked
+        early = self._read(language.norm(output.hidden_states[EARLY]), words)
+        before = torch.stack([early, self._read(output.last_hidden_state, words)])
+        return Answers(after, before, output.hidden_states)
 
-    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Losses of a batch."""
+    def _read(self, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        chosen = states[places[:, 0], places[:, 1]].float()
+        return log_softmax(self.model.lm_head(chosen).float(), dim=-1)
+
+    def loss(self, batch: Batch, *, at_rest: bool) -> dict[str, torch.Tensor]:
+        """Losses of a batch; `at_rest` leaves the vision tower as it is."""
         with torch.autocast("cpu", torch.bfloat16):
-            features = self.see(batch, self.rng)
-            log_probs = self.answers(batch, features)
+            with torch.set_grad_enabled(not at_rest):
+                features = self.see(batch, self.rng)
+            said = self.answers(batch, features)
+        log_probs = said.asked
         true = log_probs[:, self.true]
         odds = true - torch.log1p(-true.exp().clamp(max=1 - 1e-6))
         wanted = batch.target.sigmoid()
-        return {
+        losses = {
             "answer": -(wanted * true + (1.0 - wanted) * log_probs[:, self.false]).mean(),
             "graded": smooth_l1_loss(odds, batch.target, beta=1.0),
-            "shown": self.heads.loss(features[0], PairTruth(batch.clips, batch.pairs)),
+            "bound": self.binding.loss(said.states, batch),
         }
+        if len(batch.words):
+            losses["words"] = nll_loss(said.words.flatten(0, 1), batch.words[:, 2].repeat(2))
+        if not at_rest:
+            losses["shown"] = self.heads.loss(features[0], PairTruth(batch.clips, batch.pairs))
+        return losses
 
-    def train(self, minutes: float, peak: float, batch_size: int) -> None:
-        """The whole model."""
+    def train(self, minutes: float, peak: float, batch_size: int, *, at_rest: bool) -> None:
+        """The whole model; or short clips, with the vision tower at rest."""
         optimizer, means = self.optimizer(), {}
         self._restart_average()
-        weights = {"answer": 2.0, "graded": 0.5, "shown": 0.2}
+        weights = {"answer": 2.0, "graded": 0.5, "bound": 6.0, "words": 1.0, "shown": 0.4}
         order = np.argsort([len(episode["stamps"]) for episode in self.episodes])
-        for step, part, bar in Timed(minutes, "model", self.workers):
+        for step, part, bar in Timed(minutes, "language" if at_rest else "model", self.workers):
             # episodes of about one length, so that little is padded
             first = int(self.rng.integers(0, len(order) - 6 * batch_size))
             lot = order[first : first + 6 * batch_size]
             lot = self.rng.choice(lot, batch_size, replace=False)
-            clips = [make_clip(int(i), self.episodes[i], self.rng) for i in lot]
-            losses = self.loss(self.maker(clips, self.rng))
+            clips = [make_clip(int(i), self.episodes[i], self.rng, short=at_rest) for i in lot]
+            maker = self.short if at_rest else self.maker
+            losses = self.loss(maker(clips, self.rng), at_rest=at_rest)
             total = sum(weights[name] * value for name, value in losses.items())
             self.update(optimizer, total, rate(part, 1.0, peak))
             self._follow(step)
@@ -280,7 +265,7 @@ class Trainer:
         rng, voc, score, wrong, labels = np.random.default_rng(0), [], [], [], []
         for episode in self.validation[:count]:
             batch = self.every([whole_clip(0, episode)], rng)
-            log_probs = self.answers(batch, self.see(batch, None))
+            log_probs = self.answers(batch, self.see(batch, None)).asked
             values = log_probs[:, self.true].view(-1, QUESTIONS).numpy()
             labels.append(bool(episode["success"]))
             score.append(values[-3:, 0].mean())
@@ -300,6 +285,7 @@ class Trainer:
         """Writes weights and heads, to train on from there."""
         if path is not None and self.workers.rank == 0:
             state = {"model": self.model.state_dict(), "heads": self.heads.state_dict()}
+            state["binding"] = self.binding.state_dict()
             torch.save(state, path)
 
     def restore(self, path: Path) -> None:
@@ -307,6 +293,8 @@ class Trainer:
         state = torch.load(path)
         self.model.load_state_dict(state["model"])
         self.heads.load_state_dict(state["heads"])
+        if "binding" in state:
+            self.binding.load_state_dict(state["binding"])
 
     def save(self) -> None:
         """Writes the running average as the checkpoint."""
@@ -320,6 +308,7 @@ def save_checkpoint(model: Qwen3VLForConditionalGeneration, folder: Path) -> Non
     weights = {name: value.half().contiguous() for name, value in model.state_dict().items()}
     partial = folder / "model.safetensors.part"
     save_file(weights, partial, metadata={"format": "pt"})
+    partial.chmod(0o644)
     partial.rename(folder / "model.safetensors")
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
@@ -332,6 +321,7 @@ def main() -> None:
     parser.add_argument("--validation", type=Path, required=True, help="other recorded episodes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--vision-minutes", type=float, default=12.0)
+    parser.add_argument("--language-minutes", type=float, default=15.0)
     parser.add_argument("--minutes", type=float, default=40.0, help="of training the whole model")
     parser.add_argument("--batch", type=int, default=EPISODES_A_STEP, help="episodes a step")
     parser.add_argument("--seed", type=int, default=0)
@@ -347,10 +337,13 @@ def main() -> None:
         trainer.restore(arguments.state)
     batch = max(1, arguments.batch // workers.count)
     if arguments.vision_minutes > 0:
-        trainer.train_vision(arguments.vision_minutes, 1.2e-3)
+        trainer.train_vision(arguments.vision_minutes, 2.4e-3)
+        trainer.keep(arguments.keep)
+    if arguments.language_minutes > 0:
+        trainer.train(arguments.language_minutes, 1.5e-3, batch, at_rest=True)
         trainer.keep(arguments.keep)
     if arguments.minutes > 0:
-        trainer.train(arguments.minutes, 1e-3, batch)
+        trainer.train(arguments.minutes, 7e-4, batch, at_rest=False)
         trainer.keep(arguments.keep)
     if workers.rank == 0:
         trainer.save()

@@ -12,26 +12,24 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
-from tools.demo_batches import Clip
-from tools.demo_targets import FLOOR, NEARLY
-from tools.so101_episodes import all_instructions
-from tools.so101_scene import COLOURS
+from tools.demo_batches import Clip, cube_states
+from tools.demo_targets import FLOOR, NEARLY, SPAN
+from tools.instructions import COLOURS, all_instructions
 
 VISIBLE = 5
 """Pixels from which on a token shows a part."""
 
-SCALE = 12.0
-"""Log-odds that a state of 1 stands for."""
-OVER = (NEARLY - FLOOR) * 0.84 / SCALE
+OVER = (NEARLY - FLOOR) * 0.84 / SPAN
 """State from which on the cube is above the disc."""
-PLACED = (0.0 - FLOOR) / SCALE
+PLACED = (0.0 - FLOOR) / SPAN
 """State from which on the task is done."""
 
 _NAMES = list(COLOURS)
-_QUESTION = np.full((len(_NAMES), len(_NAMES)), -1)
-for _index, _text in enumerate(all_instructions()):
-    _words = _text.split()
-    _QUESTION[_NAMES.index(_words[2]), _NAMES.index(_words[-2])] = _index
+_ABOUT = [
+    next(i for i, text in enumerate(all_instructions()) if text.split()[2] == name)
+    for name in _NAMES
+]
+"""For each colour, an instruction that asks about a cube of it."""
 
 
 class VisionHeads(nn.Module):
@@ -90,11 +88,10 @@ class PairTruth:
                 token = int(parts[:, part].argmax())
                 if parts[token, part] < 2 * VISIBLE:
                     continue
-                questions = _QUESTION[colour]
-                state = (clip.target[frame, questions] - FLOOR) / SCALE
+                state = cube_states(clip.target[frame], _ABOUT[colour])
                 pairs.append(index)
                 tokens.append(token)
-                states.append(np.where(questions < 0, np.nan, state))
+                states.append(state)
                 helds.append(float(part == 0 and clip.gripped[frame]))
         self.shows = torch.from_numpy(np.stack(shows))
         self.cube_pair = torch.tensor(pairs)

@@ -1,0 +1,153 @@
+"""The demo model's training: what it is taught, and that it is asked as the package asks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from tools.demo_batches import Clip, prefix_lengths, question_indices
+from tools.demo_model import GRID, BatchedVision, make_model, normalised, pair_pixels
+from tools.demo_targets import FLOOR, NEARLY, log_odds
+from tools.demo_tokenizer import make_tokenizer
+from tools.instructions import COLOURS, all_instructions
+from tools.train_demo import Trainer
+from tools.training_pace import Workers
+from topreward_ros.method.prompt import Prompt, PromptForm
+from topreward_ros.models.backbone import units_of
+from topreward_ros.models.qwen3_vl import Qwen3VL
+from topreward_ros.models.qwen_patches import patchify
+
+FRAMES = 7
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return make_tokenizer()
+
+
+@pytest.fixture
+def clip():
+    rng = np.random.default_rng(4)
+    return Clip(
+        frames=rng.integers(0, 256, (FRAMES, 96, 96, 3), np.uint8),
+        stamps=np.arange(FRAMES) * 0.5,
+        target=rng.uniform(-9, 3, (FRAMES, 12)).astype(np.float32),
+        parts=np.zeros((FRAMES, 6, 6, 5), np.uint8),
+        colours=np.array([0, 1, 2, 3]),
+        gripped=np.zeros(FRAMES, bool),
+        episode=0,
+    )
+
+
+@pytest.mark.parametrize("text", [" True", " False", "True", "<|video_pad|>", "<|im_start|>"])
+def test_the_answers_and_markers_are_one_token_each(tokenizer, text):
+    assert len(tokenizer.encode(text, add_special_tokens=False)) == 1
+
+
+@pytest.mark.parametrize("form", list(PromptForm))
+def test_every_prompt_survives_the_tokenizer(tokenizer, form):
+    for text in all_instructions():
+        question = Prompt(form).after_video(text)
+        ids = tokenizer.encode(question, add_special_tokens=False)
+        assert tokenizer.decode(ids) == question
+
+
+def test_digits_of_a_time_stamp_stand_alone(tokenizer):
+    assert tokenizer.tokenize("<12.3 seconds>")[1:5] == ["1", "2", ".", "3"]
+
+
+def test_words_outside_the_scene_are_spelled_and_not_lost(tokenizer):
+    text = "fold the Handtuch überall 毛巾"
+    assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+
+
+def test_taught_log_odds_rise_with_progress_and_jump_when_done():
+    progress = np.array([[0.0], [0.3], [0.96], [1.0], [1.0], [0.2], [1.0]], np.float32)
+    taught = log_odds(progress, np.arange(7) * 0.5)[:, 0]
+    assert taught[0] == FLOOR
+    assert FLOOR < taught[1] < taught[2] < NEARLY
+    assert taught[2] < 0 < taught[3] < taught[4]
+    assert taught[5] < taught[2], "a cube that falls off must not stay done"
+    assert taught[6] == pytest.approx(taught[3]), "time counts anew after a fall"
+
+
+def test_wrong_instructions_never_include_the_right_one():
+    rng = np.random.default_rng(0)
+    texts, names = all_instructions(), list(COLOURS)
+    for _ in range(50):
+        asked = question_indices(np.array([0, 1, 2, 3]), 4, rng)
+        assert texts[asked[0]] == f"put the {names[0]} cube on the {names[1]} disc"
+        assert len(set(asked)) == 4
+
+
+def test_the_whole_episode_is_always_among_the_prefixes(clip):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        lengths = prefix_lengths(clip.target, 3, rng)
+        assert lengths[-1] == FRAMES
+        assert lengths == sorted(set(lengths))
+
+
+def test_many_pairs_become_the_patches_of_the_package(clip):
+    pairs = np.stack([clip.frames[:2], clip.frames[2:4]])
+    patches = pair_pixels(normalised(pairs))
+    for pair, made in zip(pairs, patches, strict=True):
+        assert torch.equal(made, patchify(pair, GRID))
+
+
+def test_batched_vision_equals_the_official_tower(tokenizer, clip):
+    model = make_model(tokenizer, 0).eval()
+    for merger in model.model.visual.deepstack_merger_list:
+        torch.nn.init.normal_(merger.linear_fc2.weight, std=0.05)
+    pixels = pair_pixels(normalised(clip.frames[:6].reshape(3, 2, 96, 96, 3)))
+    with torch.no_grad():
+        features, layers = BatchedVision(model)(pixels)
+        official = model.get_video_features(pixels.flatten(0, 1), GRID.thw.repeat(3, 1))
+    torch.testing.assert_close(features, torch.stack(list(official.pooler_output)))
+    for ours, theirs in zip(layers, official.deepstack_features, strict=True):
+        torch.testing.assert_close(ours, torch.stack(list(theirs)))
+
+
+def test_every_question_of_a_batch_scores_as_its_prompt_alone(clip, tmp_path):
+    trainer = Trainer([], [], tmp_path, 0, Workers())
+    with torch.no_grad():
+        batch = trainer.maker([clip], np.random.default_rng(5))
+        asked = trainer.answers(batch, trainer.see(batch, None)).asked[:, trainer.true].tolist()
+    alone = make_model(make_tokenizer(), 0).eval()
+    alone.load_state_dict(trainer.model.state_dict())
+    package = Qwen3VL(alone, make_tokenizer(), Prompt(), (96, 96))
+    rng, texts, number, shifted = np.random.default_rng(5), all_instructions(), 0, []
+    for length in prefix_lengths(clip.target, 5, rng):
+        frames, stamps = list(clip.frames[:length]), list(clip.stamps[:length])
+        for question in question_indices(clip.colours, 3, rng):
+            with torch.no_grad():
+                exact = package.reference_log_prob(units_of(frames, stamps, 2), texts[question])
+                late = [stamp + 1.0 for stamp in stamps]
+                later = package.reference_log_prob(units_of(frames, late, 2), texts[question])
+                shifted.append(later - exact)
+            assert asked[number] == pytest.approx(exact, abs=1e-4)
+            assert float(batch.target[number]) == pytest.approx(clip.target[length - 1, question])
+            number += 1
+    assert number == len(asked)
+    assert max(map(abs, shifted)) > 1e-3, "wrong time stamps must show, or this proves nothing"
+
+
+def test_training_steps_lower_the_loss(clip, tmp_path):
+    torch.manual_seed(0)
+    trainer = Trainer([], [], tmp_path, 0, Workers())
+    optimizer, losses = trainer.optimizer(), []
+    for _ in range(6):
+        batch = trainer.maker([clip], np.random.default_rng(1))
+        parts = trainer.loss(batch, at_rest=True)
+        total = sum(parts.values())
+        trainer.update(optimizer, total, 1e-3)
+        losses.append(float(total.detach()))
+    assert losses[-1] < 0.8 * losses[0]

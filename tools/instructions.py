@@ -1,0 +1,26 @@
+"""The demo scene's tasks in words."""
+
+from __future__ import annotations
+
+COLOURS: dict[str, tuple[float, float, float]] = {
+    "red": (0.85, 0.08, 0.07),
+    "green": (0.08, 0.62, 0.14),
+    "blue": (0.08, 0.22, 0.90),
+    "white": (0.95, 0.95, 0.95),
+}
+"""Colours of cubes and discs (RGB). The arm is yellow, the table grey."""
+
+
+def instruction_text(cube: str, disc: str) -> str:
+    """The instruction in words.
+
+    Args:
+        cube: colour name of a cube.
+        disc: colour name of a disc.
+    """
+    return f"put the {cube} cube on the {disc} disc"
+
+
+def all_instructions() -> list[str]:
+    """Every instruction of this scene: a cube and a disc of two different colours."""
+    return [instruction_text(c, d) for c in COLOURS for d in COLOURS if c != d]
