@@ -45,12 +45,18 @@ def ask(node: Node, full_name: str, *names: str) -> list[object]:
     """Returns parameters of a node once it is there."""
     client = node.create_client(GetParameters, f"{full_name}/get_parameters")
     assert client.wait_for_service(DEADLINE), f"{full_name} did not come up"
-    answer = client.call_async(GetParameters.Request(names=list(names)))
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    executor.spin_until_future_complete(answer, DEADLINE)
+    end = time.monotonic() + DEADLINE
+    answer = None
+    while answer is None:
+        assert time.monotonic() < end, f"{full_name} does not answer"
+        # Again and again: a service whose node was killed looks alive for a while.
+        call = client.call_async(GetParameters.Request(names=list(names)))
+        executor.spin_until_future_complete(call, 3.0)
+        answer = call.result() if call.done() else None
     executor.shutdown()
-    return [rclpy.parameter.parameter_value_to_python(value) for value in answer.result().values]
+    return [rclpy.parameter.parameter_value_to_python(value) for value in answer.values]
 
 
 def child_of(stack: subprocess.Popen[str]) -> int:
@@ -94,6 +100,26 @@ def test_a_node_that_dies_ends_the_stack_with_its_name(node: Node) -> None:
         stack.kill()
     assert stack.returncode == 1
     assert "stack: stopped, because reward_node was ended by SIGKILL." in errors
+
+
+def test_a_node_that_dies_is_started_again_where_that_was_asked_for(node: Node) -> None:
+    """The stack says so, and still ends cleanly."""
+    stack = start("--no-autostart", "--respawn")
+    try:
+        ask(node, "/topreward/reward_node", "model")
+        first = child_of(stack)
+        os.kill(first, signal.SIGKILL)
+        limit = time.monotonic() + DEADLINE
+        children = Path(f"/proc/{stack.pid}/task/{stack.pid}/children")
+        while children.read_text().split() in ([], [str(first)]):
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        ask(node, "/topreward/reward_node", "model")
+    finally:
+        stack.send_signal(signal.SIGTERM)
+        output, errors = stack.communicate(timeout=DEADLINE)
+    assert stack.returncode == 0, errors
+    assert "reward_node was ended by SIGKILL; it is started again" in output
 
 
 def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:

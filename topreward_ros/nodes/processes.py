@@ -84,6 +84,8 @@ class ProcessGroup:
         self._patience = patience or Patience()
         self._children: list[_Child] = []
         self._exits: queue.SimpleQueue[Exit | None] = queue.SimpleQueue()
+        self.interrupted = False
+        """Whether `interrupt` was called."""
 
     def __enter__(self) -> ProcessGroup:
         """Returns the group itself."""
@@ -158,6 +160,7 @@ class ProcessGroup:
 
     def interrupt(self) -> None:
         """Makes a running or the next `wait` return None. May be called by a signal handler."""
+        self.interrupted = True
         self._exits.put(None)
 
     def running(self) -> list[str]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from topreward_ros.nodes.node_commands import node_command, package_directory
 from topreward_ros.nodes.processes import Exit, ProcessGroup, interrupted_by_signals
 
 DISCOVERY_RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
+RESPAWN_DELAY = 2.0
+"""S, as in reward.launch.py."""
 PASSED_ON = ("model", "instruction", "device", "quantization")
 ROSETTA = {
     "reward_node": [("~/reward", "/reward")],
@@ -112,6 +115,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--manager", action="store_true", help="run episodes when asked, and the stop actions")
     add("--overlay", action="store_true", help="publish the camera with progress, and markers")
     add("--rosetta", action="store_true", help="publish on /reward and /episode_done for rosetta")
+    add("--respawn", action="store_true", help="start a node that died again")
     add("--log-level", default="info", help="debug, info, warn, error or fatal (%(default)s)")
     add("--discovery-range", choices=DISCOVERY_RANGES,
         help="reach of the graph (ROS_AUTOMATIC_DISCOVERY_RANGE; default: as set)")  # fmt: skip
@@ -122,7 +126,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Runs the stack until a signal comes or a node ends; stops what is left.
+    """Runs the stack until a signal comes, or a node ends that is not to be started again.
 
     Args:
         options: as `parse` returns them.
@@ -136,13 +140,35 @@ def run(options: argparse.Namespace) -> int:
     if options.domain_id is not None:
         environment["ROS_DOMAIN_ID"] = str(options.domain_id)
     group = ProcessGroup()
+    nodes = commands(options)
+
+    def start(name: str) -> None:
+        group.start(name, nodes[name], environment=environment)
+
     with interrupted_by_signals(group), group:
-        for name, command in commands(options).items():
-            group.start(name, command, environment=environment)
+        for name in nodes:
+            start(name)
         print(f"stack: {', '.join(group.running())} started; Ctrl-C stops.", flush=True)
-        ended = group.wait()
+        ended = _watch(group, start if options.respawn else None)
         stopped = group.stop()
     return _conclude(ended, stopped)
+
+
+def _watch(group: ProcessGroup, restart: Callable[[str], None] | None) -> Exit | None:
+    """Waits for a signal; returns how a node ended if that came first and none is to restart it."""
+    due: dict[str, float] = {}
+    while not group.interrupted:
+        pause = max(0.0, min(due.values()) - time.monotonic()) if due else None
+        ended = group.wait(pause)
+        if ended and restart is None:
+            return ended
+        if ended:
+            print(f"stack: {ended}; it is started again in {RESPAWN_DELAY:g} s.", flush=True)
+            due[ended.name] = time.monotonic() + RESPAWN_DELAY
+        for name in [name for name, at in due.items() if at <= time.monotonic()]:
+            del due[name]
+            restart(name)
+    return None
 
 
 def _conclude(ended: Exit | None, stopped: Sequence[Exit]) -> int:
