@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
@@ -54,6 +55,9 @@ VALUES = {
     "namespace": ("topreward", "Of the nodes."),
     "log_level": ("info", "debug, info, warn, error or fatal."),
 }
+
+# What RViz shows, below the nodes' namespace.
+SHOWN = ("overlay_node/overlay", "overlay_node/markers", "reward_node/progress")
 
 ARGUMENTS = [
     *(
@@ -107,19 +111,32 @@ def nodes(context: LaunchContext) -> list[Node]:
         node("reward_node", **overrides),
         *([node("episode_manager")] if asked["manager"] else []),
         *([node("overlay_node")] if asked["overlay"] or asked["rviz"] else []),
-        *([rviz(given["rviz_config"])] if asked["rviz"] else []),
+        *([rviz(given["rviz_config"], files, given["namespace"])] if asked["rviz"] else []),
     ]
 
 
-def rviz(wanted: str) -> Node:
-    """Returns RViz with a file, or with a configuration of this package by its name."""
+def rviz(wanted: str, files: list[str], namespace: str) -> Node:
+    """Returns RViz with a file, or with a configuration of this package by its name.
+
+    It looks from the frame in which the parameter files place the markers, at this namespace.
+    """
     known = {path.stem: path for path in package_directory("config").glob("rviz/*.rviz")}
     path = known.get(wanted, Path(wanted).expanduser())
     if not path.is_file():
         raise ValueError(
             f"rviz_config is {wanted!r}; expected {', '.join(sorted(known))} or a file."
         )
-    return Node(package="rviz2", executable="rviz2", arguments=["-d", str(path)])
+    frame: list[str] = []
+    for file in files:
+        section = (yaml.safe_load(Path(file).read_text()) or {}).get("/**/overlay_node", {})
+        if "frame_id" in section.get("ros__parameters", {}):
+            frame = ["-f", section["ros__parameters"]["frame_id"]]
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", str(path), *frame],
+        remappings=[(f"/topreward/{topic}", f"/{namespace.strip('/')}/{topic}") for topic in SHOWN],
+    )
 
 
 def generate_launch_description() -> LaunchDescription:
