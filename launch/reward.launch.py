@@ -104,7 +104,8 @@ def nodes(context: LaunchContext) -> list[Node]:
         name: ParameterValue(given[name], value_type=str) for name in OVERRIDES if given[name]
     }
     if given["cameras"]:
-        overrides["cameras"] = ParameterValue(given["cameras"], value_type=list[str])
+        topics = yaml.safe_load(given["cameras"])
+        overrides["cameras"] = topics if isinstance(topics, list) else [topics]
     # The manager brings the reward node up itself.
     overrides["autostart"] = asked["autostart"] and not asked["manager"]
     return [

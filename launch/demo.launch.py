@@ -1,0 +1,68 @@
+"""Plays a recorded episode on its camera topic for reward_node with the demo model.
+
+ros2 launch topreward_ros demo.launch.py episode:=failure
+
+Both nodes stay after the last picture, until Ctrl-C, so that RViz or PlotJuggler can look on. The
+live view, the film and the plot come with `ros2 run topreward_ros demo` or `make demo`.
+"""
+
+from __future__ import annotations
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from topreward_ros.nodes.demo_episode import choose_episode
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "episode", default_value="success", description="success, failure, a bag or a video file."
+    ),
+    DeclareLaunchArgument(
+        "instruction", default_value="", description="Default: what the episode was recorded for."
+    ),
+    DeclareLaunchArgument(
+        "model", default_value="demo", description="demo, a hub id or a checkpoint directory."
+    ),
+    DeclareLaunchArgument(
+        "rate", default_value="1.0", description="Seconds of the episode per second."
+    ),
+]
+
+
+def nodes(context: LaunchContext) -> list[Node]:
+    """Returns the nodes, with the values that the launch arguments have by now."""
+    given = context.launch_configurations
+    episode = choose_episode(given["episode"], instruction=given["instruction"])
+    reward = {
+        "model": ParameterValue(given["model"], value_type=str),
+        "instruction": ParameterValue(episode.instruction, value_type=str),
+        "cameras": [episode.topic],
+        "autostart": True,
+    }
+    replay = {
+        "path": ParameterValue(str(episode.path), value_type=str),
+        "topics": [episode.recorded_topic],
+        "rate": float(given["rate"]),
+        "quality": episode.quality,
+        "wait_for_subscribers": 1,
+        "shutdown_when_done": False,
+    }
+    return [
+        Node(
+            package="topreward_ros",
+            executable=name,
+            name=name,
+            namespace="topreward",
+            parameters=[parameters],
+            output="screen",
+            emulate_tty=True,
+        )
+        for name, parameters in (("reward_node", reward), ("replay_node", replay))
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Returns the arguments and the nodes."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=nodes)])
