@@ -91,6 +91,7 @@ def test_two_episodes_run_a_killed_node_comes_back_for_a_third_and_ctrl_c_ends_a
 
         assert side.begin().success
         side.wait(lambda: side.readings)
+        before = len(side.happened(EpisodeEvent.RECOVERED))
         os.kill(child(launch.pid, "reward_node"), signal.SIGKILL)
         ended = EpisodeEvent.REASON_MODEL_ERROR
         side.wait(
@@ -99,7 +100,7 @@ def test_two_episodes_run_a_killed_node_comes_back_for_a_third_and_ctrl_c_ends_a
                 and side.happened(EpisodeEvent.STOPPED)[-1].termination_reason == ended
             )
         )
-        side.wait(lambda: side.happened(EpisodeEvent.RECOVERED), 2 * LOADING)
+        side.wait(lambda: len(side.happened(EpisodeEvent.RECOVERED)) > before, 2 * LOADING)
         side.readings.clear()
         side.wait(lambda: side.state() == "inactive", LOADING)
         assert side.begin().success

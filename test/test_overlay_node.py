@@ -201,12 +201,12 @@ def test_the_end_of_an_episode_is_written_on_it_and_the_curve_stays():
         live.shows(draw_overlay(picture(), state(model="ended: timeout")))
 
 
-def test_several_cameras_are_laid_out_as_the_model_sees_them():
-    with bench(cameras=2, layout="main_inset") as live:
+@pytest.mark.parametrize(("layout", "shown"), [("column", "column"), ("main_inset", "grid")])
+def test_several_cameras_are_laid_out_as_for_the_model_but_none_lies_under_the_curve(layout, shown):
+    with bench(cameras=2, layout=layout) as live:
         for seed, camera in enumerate(live.cameras):
             camera.publish(image(picture(seed)))
-        together = tile([picture(0), picture(1)], "main_inset")
-        live.shows(draw_overlay(together, OverlayState()))
+        live.shows(draw_overlay(tile([picture(0), picture(1)], shown), OverlayState()))
 
 
 def test_a_broken_picture_leaves_the_other_camera_in_sight():

@@ -156,9 +156,9 @@ def test_the_rigs_topics_give_readings_an_overlay_and_its_stop_actions_end_the_e
         side.wait(lambda: len(side.readings) >= 4)
         assert {reading.instruction for reading in side.readings} == {TASK}
         assert side.readings[-1].log_prob < 0.0
-        side.wait(lambda: side.pictures)
-        # Of the model's layout: with an inset as wide as the main camera's picture.
-        assert (side.pictures[-1].height, side.pictures[-1].width) == picture().shape[:2]
+        height, width = picture().shape[:2]  # side by side, so that no camera is under the curve
+        size = (height, width * len(CAMERAS[rig]))
+        side.wait(lambda: any((seen.height, seen.width) == size for seen in side.pictures))
         stopped = side.stop_it(run_stop_actions=True)
         assert stopped.success, stopped.message
         side.wait(lambda: len(side.robot.calls) >= len(STOPS[rig]))

@@ -28,7 +28,7 @@ from topreward_ros.nodes.overlay_parameters import OverlayParameterError, declar
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.nodes.watched_episode import WatchedEpisode
 from topreward_ros.video.image import ImageError, decode
-from topreward_ros.video.mosaic import LayoutError, tile
+from topreward_ros.video.mosaic import Layout, LayoutError, tile
 from topreward_ros.video.overlay import draw_overlay
 from topreward_ros.video.resizing import resize
 
@@ -163,6 +163,8 @@ class OverlayNode(Node):
                 self.get_logger().warning(f"Camera {topic}: {error}", throttle_duration_sec=5.0)
         if not pictures:
             return None
+        if layout == Layout.MAIN_INSET:
+            layout = Layout.GRID  # the curve lies where the insets would be
         try:
             picture = tile(pictures, layout)
         except LayoutError as error:
