@@ -46,7 +46,7 @@ class Film(threading.Thread):
         self.frozen: dict[str, float] = {}
         self.offset = 0.0
         self.now = START
-        self._publishers = publishers
+        self.publishers = publishers
         self._period = period
         self._step = step
         self._over = threading.Event()
@@ -58,7 +58,7 @@ class Film(threading.Thread):
             if self._over.wait(self._period):
                 return
             self.now += self._step
-            for publisher in self._publishers:
+            for publisher in self.publishers:
                 topic = publisher.topic_name
                 if topic not in self.silent:
                     stamp = self.frozen.get(topic, self.now + self.offset)

@@ -1,0 +1,88 @@
+"""A reward node and a manager as processes, cameras that run, and a tester beside them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from manager_stack import TASK, Film, ManagerSide, Robot
+from reward_stack import Image, Tester
+
+from topreward_ros.nodes.node_commands import node_command
+from topreward_ros.nodes.processes import _FOLLOW_PARENT
+
+LOADING = 300.0
+"""s for a process to import its libraries and load a model, on a busy machine too."""
+_namespaces = itertools.count()
+
+
+class Lab(ManagerSide, Tester):
+    """A reward node and a manager as processes, cameras that run, and a tester."""
+
+    def __init__(self, model, log, *, reward=None, manager=None) -> None:
+        """Starts both processes."""
+        self.namespace = f"/p{next(_namespaces)}"
+        Tester.__init__(self, f"{self.namespace}/reward_node")
+        topic = f"{self.namespace}/camera"
+        self.film = Film([self.node.create_publisher(Image, topic, 10)])
+        self._log = log
+        self._reward = {
+            "model": str(model), "device": "cpu", "cameras": [topic], "instruction": TASK,
+            **(reward or {}),
+        }  # fmt: skip
+        self._manager = {"node_timeout": 1.5, **(manager or {})}
+        self.processes: dict[str, subprocess.Popen] = {}
+        self.manage(f"{self.namespace}/episode_manager")
+        self.robot = Robot(self)
+
+    def launch(self, name: str) -> subprocess.Popen:
+        """Starts a node's process; with the other parameters each time the same."""
+        parameters = self._reward if name == "reward_node" else self._manager
+        command = node_command(name, parameters, namespace=self.namespace)
+        # Keeps its number, and dies with this process.
+        follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), *command]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        output = open(self._log / f"{name}.log", "ab")  # noqa: SIM115 - closed with the process
+        self.processes[name] = subprocess.Popen(
+            follow, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        output.close()
+        return self.processes[name]
+
+    def end(self, name: str, number: int) -> int:
+        """Signals a process, goes on answering, and returns its exit code."""
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        self.wait(lambda: process.poll() is not None)
+        return process.returncode
+
+    def said(self, name: str) -> str:
+        """Returns a node's output so far."""
+        return (self._log / f"{name}.log").read_text()
+
+    def close(self) -> None:
+        """Ends everything."""
+        self.film.stop()
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        Tester.close(self)
+
+
+@contextmanager
+def processes(model: Path | str, log: Path, **parameters: object) -> Iterator[Lab]:
+    """Starts both and waits until the model is loaded."""
+    lab = Lab(model, log, **parameters)
+    try:
+        lab.launch("reward_node")
+        lab.launch("episode_manager")
+        lab.wait(lambda: "is up, after" in lab.said("episode_manager"), LOADING)
+        lab.wait(lambda: lab.told_by.get_publisher_count())
+        yield lab
+    finally:
+        lab.close()
