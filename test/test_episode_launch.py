@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,8 @@ def test_two_episodes_run_a_killed_node_comes_back_for_a_third_and_ctrl_c_ends_a
         assert launch.wait(60.0) == 0
     finally:
         side.close()
-        launch.kill()
+        with suppress(ProcessLookupError):  # nodes too: they are of the launch's group
+            os.killpg(launch.pid, signal.SIGKILL)
     text = log.read_text()
     for name in ("reward_node", "episode_manager", "overlay_node"):
         assert f"[{name}-" in text

@@ -26,7 +26,7 @@ from topreward_ros.nodes.stop_actions import is_emergency_stop
 
 RIGS = Path(__file__).resolve().parent.parent / "config/rigs"
 RELIABLE = QoSProfile(depth=10)
-LOADING = 240.0
+LOADING = 480.0
 """s until the model must be loaded; a busy machine imports torch for a minute."""
 # What the drivers of each stack publish: topic, type, quality of service. usb_cam and RealSense
 # nodes publish reliably; a stack with sensor-data QoS everywhere is the other case there is.
