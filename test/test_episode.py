@@ -151,3 +151,12 @@ def test_settings_reach_progress_and_reward(scorer):
     assert {reading.progress_source for reading in readings} == {"calibrated"}
     assert {reading.reward_form for reading in readings} == {"exp_clip"}
     assert all(0.0 < reading.reward <= 2.0 for reading in readings)
+
+
+@pytest.mark.parametrize("error", [-4e-7, 4e-7])
+def test_rounding_errors_of_todays_stamps_do_not_change_a_score(scorer, error):
+    exact = play(Episode(scorer, "go"), 2, start=0.0)[-1].log_prob
+    episode = Episode(scorer, "go")
+    for index, frame in enumerate(frames(2)):
+        episode.add_frame(frame, T0 + index * (0.5 + error))
+    assert episode.update().log_prob == pytest.approx(exact, abs=1e-6)

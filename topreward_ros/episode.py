@@ -16,6 +16,10 @@ from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.video.selection import ClockJump
 
+STAMP_DIGITS = 4
+"""Of seconds. Stamps of today are exact to 0.24 µs only, and a pair of frames at 2 Hz has a mean
+time on the very edge (0.25 s) at which the prompt's one decimal turns over."""
+
 
 @dataclass(frozen=True)
 class EpisodeSettings:
@@ -121,7 +125,7 @@ class Episode:
             )
         first = stamp if math.isnan(self._first) else self._first
         if frame is not None:
-            self._session.append(frame, stamp - first)
+            self._session.append(frame, round(stamp - first, STAMP_DIGITS))
         self._first, self._last = first, stamp
 
     def update(self) -> Reading | None:
