@@ -42,7 +42,9 @@ def tiny_tokenizer(corpus: list[str] = CORPUS, special: list[str] = SPECIAL) -> 
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(["True " + text + " True False True" for text in corpus * 20], trainer)
+    tokenizer.train_from_iterator(
+        ["True " + text + " True False True" for text in corpus * 20], trainer
+    )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>")
 
 
