@@ -35,6 +35,8 @@ LOAD_LIMIT = 600.0
 """S for the model to load."""
 QUIET_LIMIT = 60.0
 """S without a picture or a reading."""
+MERGED = 0.6
+"""Readings per frame below which the playback was too fast for the machine."""
 QUEUE = 100
 """Pictures that may wait to be looked at."""
 TICK = 0.1
@@ -185,13 +187,18 @@ class Demo:
             "quality": self._episode.quality,
             "wait_for_subscribers": 2,
         }
+        # So small a model gains nothing from threads; on a busy machine they await each other.
+        threads = os.environ.get("OMP_NUM_THREADS", "1")
+        environment = {"OMP_NUM_THREADS": threads} if self._options.model == "demo" else {}
         namespace = REWARD_NODE.split("/")[1]
         for node, parameters, where in (
             ("reward_node", reward, namespace),
             ("replay_node", replay, ""),
         ):
             command = node_command(node, parameters, namespace=where)
-            self._group.start(node, command, log=self._logs / f"{node}.log")
+            self._group.start(
+                node, command, environment=environment, log=self._logs / f"{node}.log"
+            )
 
     def _change_state(self, transition: str, status: str, limit: float) -> None:
         self._until(
@@ -287,7 +294,16 @@ def conclusion(summary: dict[str, object], episode: DemoEpisode) -> str:
     return (
         f"{verdict} in {summary['episode_duration_s']:.1f} s of {episode.instruction!r}; "
         f"{summary['readings']} readings, {summary['latency_ms_p50']:.0f} ms from frame to reading "
-        f"(p95 {summary['latency_ms_p95']:.0f} ms)."
+        f"(p95 {summary['latency_ms_p95']:.0f} ms).{_too_fast(summary)}"
+    )
+
+
+def _too_fast(summary: dict[str, object]) -> str:
+    if summary["readings"] >= MERGED * summary["frames"]:
+        return ""
+    return (
+        f" This machine was too busy to judge after each of {summary['frames']} frames; "
+        'DEMO_ARGS="--rate 0.5" gives it more time.'
     )
 
 
