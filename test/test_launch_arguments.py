@@ -5,7 +5,7 @@ Skipped where launch is not installed, as with ROS 2 from PyPI.
 
 from __future__ import annotations
 
-from importlib.machinery import SourceFileLoader
+import runpy
 from pathlib import Path
 
 import pytest
@@ -45,16 +45,16 @@ def test_an_rviz_configuration_that_is_not_there_is_named_with_those_that_are():
 
 def command_lines(**arguments: str) -> list[str]:
     """Returns each node's arguments, with remappings."""
-    file = SourceFileLoader("reward_launch", str(FILE)).load_module()
+    file = runpy.run_path(str(FILE))
     context = LaunchContext()
-    for argument in file.ARGUMENTS:
+    for argument in file["ARGUMENTS"]:
         default = argument.default_value
         context.launch_configurations[argument.name] = (
             perform_substitutions(context, default) if default else ""
         )
     context.launch_configurations.update(arguments)
     lines = []
-    for node in file.nodes(context):
+    for node in file["nodes"](context):
         node._perform_substitutions(context)
         words = [part.text for parts in node.cmd for part in parts if hasattr(part, "text")]
         renamed = [":=".join(pair) for pair in node.expanded_remapping_rules or ()]
