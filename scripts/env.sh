@@ -7,9 +7,13 @@ if [ ! -e "$_root/.venv/ros" ]; then
 fi
 _ros="$(cat "$_root/.venv/ros")"
 if [ "$_ros" = wheels ]; then
-  # Traces of another ROS in this shell would be mixed with the wheels' own libraries.
-  unset PYTHONPATH COLCON_PREFIX_PATH ROS_DISTRO
-  LD_LIBRARY_PATH="$(printf %s "${LD_LIBRARY_PATH:-}" | tr : '\n' | grep -v ^/opt/ros/ | paste -sd:)"
+  # Traces of another ROS or workspace in this shell would be mixed with these libraries.
+  unset PYTHONPATH COLCON_PREFIX_PATH ROS_DISTRO _ROS_WHEELS_BOOTSTRAP_COMPLETE
+  _kept=
+  while IFS= read -r -d : _directory; do
+    [ -z "$_directory" ] || [ -e "$_directory/../share/ament_index" ] || _kept+=":$_directory"
+  done <<< "${LD_LIBRARY_PATH:-}:"
+  export LD_LIBRARY_PATH="${_kept#:}"
   [ -n "$LD_LIBRARY_PATH" ] || unset LD_LIBRARY_PATH
   export AMENT_PREFIX_PATH="$_root/.venv" CMAKE_PREFIX_PATH="$_root/.venv"
 elif [ -z "${AMENT_PREFIX_PATH:-}" ]; then
@@ -23,4 +27,4 @@ fi
 # What nodes and matplotlib would write to the home directory.
 export ROS_LOG_DIR="${ROS_LOG_DIR:-$_root/log/ros}"
 export MPLCONFIGDIR="${MPLCONFIGDIR:-$_root/.venv/matplotlib}"
-unset _root _ros
+unset _root _ros _kept _directory

@@ -196,3 +196,21 @@ def test_exports_that_name_the_build_machine_are_pointed_at_this_python(tmp_path
     assert (Path(headers[0]) / "Python.h").exists()
     assert (Path(headers[1]) / "numpy/arrayobject.h").exists()
     assert headers[2] == "/x"
+
+
+def test_env_sh_leaves_no_library_of_another_workspace_in_the_path(tmp_path):
+    script = copied(tmp_path) / "env.sh"
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/activate").touch()
+    (tmp_path / ".venv/ros").write_text("wheels")
+    (tmp_path / "other/share/ament_index").mkdir(parents=True)
+    (tmp_path / "other/lib").mkdir()
+    (tmp_path / "cuda lib").mkdir()
+    path = f"{tmp_path}/other/lib::{tmp_path}/cuda lib"
+    done = subprocess.run(
+        ["bash", "-c", f'. {script} underlay; printf %s "$LD_LIBRARY_PATH$PYTHONPATH"'],
+        env={**os.environ, "LD_LIBRARY_PATH": path, "PYTHONPATH": "/other"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == f"{tmp_path}/cuda lib"
