@@ -8,9 +8,10 @@ live view, the film and the plot come with `ros2 run topreward_ros demo` or `mak
 
 from __future__ import annotations
 
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch_ros.actions import Node
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
 from launch_ros.parameter_descriptions import ParameterValue
 
 from topreward_ros.nodes.demo_episode import choose_episode
@@ -31,8 +32,8 @@ ARGUMENTS = [
 ]
 
 
-def nodes(context: LaunchContext) -> list[Node]:
-    """Returns the nodes, with the values that the launch arguments have by now."""
+def nodes(context: LaunchContext) -> list[Action]:
+    """Returns reward_node, and what starts replay_node once that is active."""
     given = context.launch_configurations
     episode = choose_episode(given["episode"], instruction=given["instruction"])
     reward = {
@@ -49,18 +50,16 @@ def nodes(context: LaunchContext) -> list[Node]:
         "wait_for_subscribers": 1,
         "shutdown_when_done": False,
     }
-    return [
-        Node(
-            package="topreward_ros",
-            executable=name,
-            name=name,
-            namespace="topreward",
-            parameters=[parameters],
-            output="screen",
-            emulate_tty=True,
-        )
-        for name, parameters in (("reward_node", reward), ("replay_node", replay))
-    ]
+    common = {"package": "topreward_ros", "namespace": "topreward", "output": "screen"}
+    watching = LifecycleNode(
+        executable="reward_node", name="reward_node", parameters=[reward], **common
+    )
+    playing = Node(executable="replay_node", name="replay_node", parameters=[replay], **common)
+    # The model takes its time to load, and pictures before that would be lost.
+    ready = OnStateTransition(
+        target_lifecycle_node=watching, goal_state="active", entities=[playing]
+    )
+    return [RegisterEventHandler(ready), watching]
 
 
 def generate_launch_description() -> LaunchDescription:

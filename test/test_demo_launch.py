@@ -18,7 +18,7 @@ from launch_pytest.actions import ReadyToTest
 
 from topreward_msgs.msg import RewardStamped
 
-PATIENCE = 300.0
+PATIENCE = 240.0
 
 
 @launch_pytest.fixture
@@ -40,14 +40,15 @@ def test_the_shipped_episode_is_read_by_the_demo_model():
 
     def keep(reading):
         readings.append(reading)
-        if len(readings) == 5 and not enough.done():
+        # A busy machine merges updates: it gives fewer readings, and leaves no frame out.
+        if reading.frames >= 14 and not enough.done():
             enough.set_result(None)
 
     node.create_subscription(RewardStamped, "/topreward/reward_node/reading", keep, 10)
     rclpy.spin_until_future_complete(node, enough, timeout_sec=PATIENCE)
     node.destroy_node()
     rclpy.shutdown()
-    assert len(readings) >= 5
+    assert enough.done(), f"{len(readings)} readings"
     assert {reading.model for reading in readings} == {"demo"}
     assert all(reading.log_prob < 0.0 for reading in readings)
     times = [reading.episode_time for reading in readings]
