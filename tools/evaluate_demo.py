@@ -182,7 +182,9 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="demo", help="checkpoint directory or name")
-    parser.add_argument("--threshold-data", type=Path, help="episodes to choose the threshold on")
+    parser.add_argument(
+        "--threshold-data", type=Path, nargs="+", help="episodes to choose the threshold on"
+    )
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="held-out episodes")
     parser.add_argument("--out", type=Path, help="file for the figures")
     parser.add_argument(
@@ -193,7 +195,8 @@ def main() -> None:
     scorer = load_scorer(arguments.model)
     threshold = scorer.success_threshold
     if arguments.threshold_data is not None:
-        threshold = choose_threshold(score_folder(scorer, arguments.threshold_data))
+        chosen_on = [s for d in arguments.threshold_data for s in score_folder(scorer, d)]
+        threshold = choose_threshold(chosen_on)
     if threshold is None:
         parser.error("the checkpoint names no threshold; give --threshold-data")
     result = figures([s for d in arguments.data for s in score_folder(scorer, d)], threshold)

@@ -16,9 +16,9 @@ from pathlib import Path
 MODEL = Path("topreward_ros/models/demo")
 
 SETS = {
-    "train": ["--first-seed", "100000", "--count", "2400"],
+    "train": ["--first-seed", "100000", "--count", "1700"],
     "validation": ["--first-seed", "200000", "--count", "50"],
-    "threshold": ["--first-seed", "300000", "--count", "150"],
+    "threshold": ["--first-seed", "300000", "--count", "50"],
     "held_out": ["--first-seed", "500000", "--count", "240"],
 }
 """Seeds of each set; none is in two of them, and none is reserved."""
@@ -47,25 +47,29 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the episodes")
     parser.add_argument("--out", type=Path, default=MODEL, help="folder of the checkpoint")
     parser.add_argument("--workers", type=int, default=2, help="training processes")
-    parser.add_argument("--vision-minutes", default="20")
-    parser.add_argument("--minutes", default="40", help="of training the whole model")
+    parser.add_argument("--vision-minutes", default="20", help="of training the vision tower")
+    parser.add_argument("--language-minutes", default="30", help="then the language model")
+    parser.add_argument("--minutes", default="20", help="then the whole model")
     arguments = parser.parse_args()
     os.environ.setdefault("MUJOCO_GL", "egl")
     work, out = arguments.work, arguments.out
     for name, seeds in SETS.items():
         run("record_dataset", *seeds, "--out", str(work / name))
-    state = work / "trained.pt"
-    if not state.exists():
+    trained = work / "trained"
+    if not trained.exists():
         run(
             "train_demo",
             *("--data", str(work / "train"), "--validation", str(work / "validation")),
-            *("--out", str(out), "--keep", str(state)),
-            *("--vision-minutes", arguments.vision_minutes, "--minutes", arguments.minutes),
+            *("--out", str(out), "--keep", str(work / "state.pt")),
+            *("--vision-minutes", arguments.vision_minutes),
+            *("--language-minutes", arguments.language_minutes, "--minutes", arguments.minutes),
             workers=arguments.workers,
         )
+        trained.touch()
     run(
         "evaluate_demo",
         *("--model", str(out), "--threshold-data", str(work / "threshold")),
+        str(work / "validation"),
         *("--data", str(work / "held_out"), "--out", str(work / "figures.json")),
         "--write-threshold",
     )

@@ -44,6 +44,15 @@ EARLY = 2
 VISION_RATE = 0.5
 """Learning rate of the vision tower, as a factor."""
 
+SETTINGS = {
+    "success_threshold": None,
+    "sample_rate": 2.0,
+    "frame_size": [GRID.height, GRID.width],
+    "prompt_form": "raw",
+    "note": "demo model: knows only the simulated SO-101 scene",
+}
+"""What the checkpoint says of its use; `evaluate_demo` chooses the threshold."""
+
 Features = tuple[torch.Tensor, list[torch.Tensor]]
 """Of pairs: what enters the language model, and what DeepStack adds in its first layers."""
 
@@ -312,6 +321,9 @@ def save_checkpoint(model: Qwen3VLForConditionalGeneration, folder: Path) -> Non
     partial.rename(folder / "model.safetensors")
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
+    settings = folder / "topreward.json"
+    if not settings.exists():
+        settings.write_text(json.dumps(SETTINGS, indent=2) + "\n")
 
 
 def main() -> None:
