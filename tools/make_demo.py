@@ -16,7 +16,7 @@ from pathlib import Path
 MODEL = Path("topreward_ros/models/demo")
 
 SETS = {
-    "train": ["--first-seed", "100000", "--count", "1700"],
+    "train": ["--first-seed", "100000", "--count", "1750"],
     "validation": ["--first-seed", "200000", "--count", "50"],
     "threshold": ["--first-seed", "300000", "--count", "50"],
     "held_out": ["--first-seed", "500000", "--count", "240"],
