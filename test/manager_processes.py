@@ -35,7 +35,7 @@ class Lab(ManagerSide, Tester):
             "model": str(model), "device": "cpu", "cameras": [topic], "instruction": TASK,
             **(reward or {}),
         }  # fmt: skip
-        self._manager = {"node_timeout": 1.5, **(manager or {})}
+        self._manager = {"node_timeout": 4.0, **(manager or {})}
         self.processes: dict[str, subprocess.Popen] = {}
         self.manage(f"{self.namespace}/episode_manager")
         self.robot = Robot(self)

@@ -91,6 +91,14 @@ def until(happens: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def both_nodes(pid: int) -> dict[str, int]:
+    """Waits until a demo runs both of its nodes; returns their process ids by name."""
+    found: dict[str, int] = {}
+    # Each look keeps what it saw: a process between fork and exec has no command line to read.
+    until(lambda: found.update(children(pid)) or len(found) == 2)
+    return found
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model: it says nothing of use, but it says it."""
@@ -186,8 +194,7 @@ def test_a_node_that_dies_ends_the_demo_with_its_name(tmp_path: Path, checkpoint
     arguments = ("--episode", str(bag), "--instruction", "x", "--model", str(checkpoint))
     child = start(tmp_path / "out", *arguments)
     try:
-        until(lambda: len(children(child.pid)) == 2)
-        nodes = children(child.pid)
+        nodes = both_nodes(child.pid)
         os.kill(nodes["reward_node"], signal.SIGKILL)
         _, errors = child.communicate(timeout=DEADLINE)
     finally:
@@ -206,8 +213,7 @@ def test_a_stopped_demo_takes_its_nodes_along(
     arguments = ("--episode", str(bag), "--instruction", "x", "--model", str(checkpoint))
     child = start(tmp_path / "out", *arguments)
     try:
-        until(lambda: len(children(child.pid)) == 2)
-        nodes = children(child.pid)
+        nodes = both_nodes(child.pid)
         child.send_signal(number)
         _, errors = child.communicate(timeout=DEADLINE)
     finally:

@@ -114,7 +114,7 @@ def test_without_any_picture_the_steady_clock_ends_the_episode_at_its_time_limit
 
 
 def test_a_goals_own_limits_go_before_the_parameters(lab):
-    lab.tune(time_limit=2.0, min_duration=3.0)
+    lab.tune(time_limit=1.5, min_duration=3.0)
     _, result = lab.run_one()
     assert result.termination_reason == "timeout"
     lab.set(success_threshold=ALWAYS)

@@ -58,8 +58,11 @@ def lab(shared):
 
 
 def running(lab):
+    """Sends a goal and waits for its first reading; returns its handle."""
     handle = lab.goal()
-    lab.wait(lambda: lab.feedback)
+    answer = handle.get_result_async()
+    lab.wait(lambda: lab.feedback or answer.done())
+    assert lab.feedback, answer.result().result
     return handle
 
 
@@ -190,6 +193,7 @@ def test_a_killed_reward_node_ends_the_episode_as_model_error_and_is_brought_up_
         assert fault.termination_reason == "model_error"
         answer = lab.begin()
         assert not answer.success and "not up" in answer.message
+        lab.told.clear()
         lab.launch("reward_node")  # as launch does with respawn:=true
         lab.wait(lambda: lab.happened("recovered"), LOADING)
         next_one_runs(lab)
@@ -200,6 +204,7 @@ def test_a_killed_reward_node_ends_the_episode_as_model_error_and_is_brought_up_
 def test_a_reward_node_that_is_back_before_it_was_missed_still_ends_the_episode(model, tmp_path):
     with processes(model, tmp_path, manager={"node_timeout": 60.0}) as lab:
         handle = running(lab)
+        lab.told.clear()
         lab.end("reward_node", signal.SIGKILL)
         lab.launch("reward_node")
         lab.wait(lambda: lab.happened("stopped"), LOADING)

@@ -196,7 +196,7 @@ def test_a_silent_camera_is_a_fault_and_recovers(model):
         live.wait(lambda: live.named("fault"))
         assert live.named("fault")[0].termination_reason == EpisodeEvent.REASON_CAMERA_LOST
         assert live.topics[0] in live.named("fault")[0].detail
-        live.wait(lambda: live.status("episode").level == b"\2")
+        live.wait(lambda: (status := live.status("episode")) and status.level == b"\2")
         live.show(2)
         live.wait(lambda: live.named("recovered"))
         assert not live.named("stopped")

@@ -16,7 +16,6 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from topreward_ros.nodes.processes import ProcessGroup
 from topreward_ros.nodes.stack import StackError, parameter_files
 
 INSTRUCTION = "put \"the red\" cube: on 'it', \\ yes"
@@ -132,14 +131,15 @@ def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_terminating_the_stack_leaves_no_node(node: Node) -> None:
     """SIGTERM is what service managers send."""
-    with ProcessGroup() as group:
-        group.start("stack", [sys.executable, "-m", "topreward_ros.nodes.stack", "--no-autostart"])
+    stack = start("--no-autostart")
+    try:
         ask(node, "/topreward/reward_node", "model")
-        (parent,) = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-        (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        os.kill(int(parent), signal.SIGTERM)
-        end = group.wait(DEADLINE)
-    assert end is not None and end.code == 0
+        child = child_of(stack)
+        stack.send_signal(signal.SIGTERM)
+        _, errors = stack.communicate(timeout=DEADLINE)
+    finally:
+        stack.kill()
+    assert stack.returncode == 0, errors
     limit = time.monotonic() + DEADLINE
     while Path(f"/proc/{child}").exists():
         assert time.monotonic() < limit

@@ -203,7 +203,9 @@ class EpisodeControl:
             self._on_other_instruction(reading.instruction)
             return
         episode.take(reading)
-        if reading.success and reading.episode_time + TOLERANCE >= episode.min_duration:
+        if reading.episode_time - TOLERANCE > episode.time_limit:
+            self._time_out(episode)  # merged readings: success within the limit was not shown
+        elif reading.success and reading.episode_time + TOLERANCE >= episode.min_duration:
             self.end(
                 EpisodeEvent.REASON_SUCCESS,
                 f"The success score {reading.success_score:.2f} nat stayed above "

@@ -74,7 +74,7 @@ class ManagerParameters:
         600.0, "s that the reward node may take to load its model.", limits=(0.1, 86400.0)
     )
     node_timeout: float = _is(
-        2.0,
+        5.0,
         "s without an answer after which the reward node counts as dead.",
         limits=(0.2, 3600.0),
         fixed=False,

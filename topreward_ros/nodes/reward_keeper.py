@@ -58,7 +58,7 @@ class RewardKeeper:
         self._waiting = waiting
         self._read = read
         self._log = log
-        self._alive = False
+        self._up = False
         self._refused = False
         self._idle = ("", 0)
         self._unconfigured = 0
@@ -113,9 +113,11 @@ class RewardKeeper:
 
     def _notice_death(self, state: str, timeout: float) -> None:
         if state != UNKNOWN:
-            self._alive = True
-        elif self._alive:
-            self._alive = self._refused = False
+            self._up = self._client.up
+            return
+        self._refused = False
+        if self._up:  # before, it may be deaf while it imports its libraries
+            self._up = False
             detail = f"{self._client.name} did not answer for {timeout:g} s; it has died or hangs."
             self._complain(detail)
             self._report.cut_off(EpisodeEvent.REASON_MODEL_ERROR, detail)
