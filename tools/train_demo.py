@@ -3,7 +3,8 @@
     python -m tools.train_demo --data DIR --validation DIR --out topreward_ros/models/demo
 
 First the vision tower alone, with linear heads that say what each visual token shows; then the
-whole model on many questions an episode. Stops after the given minutes.
+whole model on many questions an episode. Stops after the given minutes. With `--checkpoint`, it
+goes on from a finished checkpoint, whose heads are gone, so new ones are fitted to it first.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import log_softmax, nll_loss, smooth_l1_loss
@@ -250,6 +251,12 @@ class Trainer:
                 bar.write(json.dumps(self.validate(24)))
                 self.save()
 
+    def fit_heads(self, minutes: float, batch_size: int) -> None:
+        """New heads to a model that was trained before, and stays as it is."""
+        self.model.requires_grad_(False)
+        self.train(minutes, 3e-3, batch_size, at_rest=False)
+        self.model.requires_grad_(True)
+
     def _restart_average(self) -> None:
         self.average = [p.detach().clone() for p in self.model.parameters()]
 
@@ -305,6 +312,11 @@ class Trainer:
         if "binding" in state:
             self.binding.load_state_dict(state["binding"])
 
+    def go_on_from(self, checkpoint: Path) -> None:
+        """Reads the weights that `save` wrote."""
+        weights = load_file(checkpoint / "model.safetensors")
+        self.model.load_state_dict({name: value.float() for name, value in weights.items()})
+
     def save(self) -> None:
         """Writes the running average as the checkpoint."""
         self.swap()
@@ -338,6 +350,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=EPISODES_A_STEP, help="episodes a step")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--state", type=Path, help="file to begin from, made by --keep")
+    parser.add_argument("--checkpoint", type=Path, help="finished checkpoint to begin from")
+    parser.add_argument("--heads-minutes", type=float, default=4.0, help="of fitting heads to it")
     parser.add_argument("--keep", type=Path, help="file for the state after each phase")
     arguments = parser.parse_args()
     workers = Workers()
@@ -348,6 +362,9 @@ def main() -> None:
     if arguments.state is not None:
         trainer.restore(arguments.state)
     batch = max(1, arguments.batch // workers.count)
+    if arguments.checkpoint is not None:
+        trainer.go_on_from(arguments.checkpoint)
+        trainer.fit_heads(arguments.heads_minutes, batch)
     if arguments.vision_minutes > 0:
         trainer.train_vision(arguments.vision_minutes, 2.4e-3)
         trainer.keep(arguments.keep)
