@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from pathlib import Path
 
@@ -31,23 +32,34 @@ def measure(results: Results, *, quick: bool = False) -> None:
         with tempfile.TemporaryDirectory() as directory:
             write_checkpoint(config, Path(directory))
             for quantization in ("none", "int8", "nf4"):
-                scorer = load_scorer(
-                    directory,
-                    device="cuda",
-                    quantization=quantization,
-                    frame_size=SIZE,
-                    max_pairs=2 * max(PAIRS),
-                )
-                held = torch.cuda.max_memory_allocated() / 2**30
                 group = f"{name} {quantization}"
-                results.add(group, "GPU memory", held, "GiB")
-                _updates(results, scorer, group, PAIRS[:1] if quick else PAIRS)
+                for recorded in (True, False):
+                    _measure_model(results, directory, quantization, group, recorded, quick=quick)
                 if name == "Qwen3-VL-8B":
                     floor = 1e3 * FLOOR[quantization] / bandwidth
                     results.add(group, "floor: reading the weights once", floor, "ms")
-                del scorer
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
+
+
+def _measure_model(
+    results: Results, directory: str, quantization: str, group: str, recorded: bool, *, quick: bool
+) -> None:
+    """One model, with its updates recorded as CUDA graphs or as they come."""
+    scorer = load_scorer(
+        directory,
+        device="cuda",
+        quantization=quantization,
+        frame_size=SIZE,
+        max_pairs=2 * max(PAIRS),
+        fixed_shapes=recorded,
+    )
+    way = "CUDA graphs" if recorded else "as it comes"
+    _updates(results, scorer, f"{group}, {way}", PAIRS[:1] if quick else PAIRS)
+    held = torch.cuda.max_memory_allocated() / 2**30
+    results.add(f"{group}, {way}", "GPU memory", held, "GiB")
+    del scorer
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
 
 
 def _updates(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
 import pytest
+from rcl_interfaces.msg import Log
 from reward_stack import START, image, picture, ros, stack, write_checkpoint
 
 from topreward_msgs.msg import EpisodeEvent
@@ -278,3 +280,19 @@ def data(text: str):
 def test_header_times_are_exact_to_the_nanosecond():
     assert time_message(12.5).nanosec == 500_000_000
     assert time_message(np.nextafter(2.0, 0.0)).sec == 2
+
+
+def test_what_the_models_warn_of_is_in_the_nodes_log_while_the_node_lives(model):
+    library = logging.getLogger("topreward_ros")
+    with stack(model) as live:
+        said = []
+        heard = live.node.create_subscription(Log, "/rosout", said.append, 100)
+        live.wait(heard.get_publisher_count)
+        library.getChild("models.fixed_updates").warning("Updates run %s.", "as they come")
+
+        def told() -> list[str]:
+            return [log.name for log in said if log.msg == "Updates run as they come."]
+
+        live.wait(told)
+        assert told()[0].endswith("reward_node")
+    assert not library.handlers

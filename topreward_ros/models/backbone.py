@@ -48,7 +48,8 @@ class Chunk:
         positions: (axes, n) int64 rotary positions, relative to the chunk's start.
         advance: by how much the position of whatever follows moves on.
         visual: (n,) bool, which tokens are the picture's.
-        deepstack: for each of the first language layers, (visual tokens, hidden) to be added.
+        deepstack: for each of the first language layers, (n, hidden) to be added to its output,
+            zero where there is no picture.
     """
 
     embeds: torch.Tensor
@@ -132,6 +133,9 @@ class Backbone(ABC):
         Returns:
             (n, hidden) final hidden states.
         """
+
+    def fix_shapes(self) -> None:  # noqa: B027 - a family may have nothing to fix
+        """Lets `unit` run in fixed shapes, which a GPU records; does nothing where that is not."""
 
     @abstractmethod
     def reference_log_prob(self, video: Sequence[VideoUnit], instruction: str) -> float:

@@ -63,7 +63,8 @@ class PreallocatedLayer(CacheLayerMixin):
 
 def _room_for(states: torch.Tensor, capacity: int) -> torch.Tensor:
     batch, heads, _, size = states.shape
-    return states.new_empty(batch, heads, capacity, size)
+    # Zeros: what a mask hides must still be a number, or the sum with weight 0 is none.
+    return states.new_zeros(batch, heads, capacity, size)
 
 
 class PreallocatedCache(Cache):

@@ -47,6 +47,7 @@ def load_scorer(
     max_pairs: int = 256,
     attention: str = "sdpa",
     streaming: bool = True,
+    fixed_shapes: bool | None = None,
 ) -> VideoScorer:
     """Loads a model.
 
@@ -61,6 +62,8 @@ def load_scorer(
         max_pairs: units of frames kept at most, even; bounds memory and cost of an update.
         attention: `sdpa`, or `eager` for comparison.
         streaming: False recomputes every score from scratch, as a yardstick.
+        fixed_shapes: run updates in fixed shapes, which a GPU replays as recorded CUDA graphs; what
+            cannot be recorded runs as it comes, and the log says why. None: on a GPU.
 
     Raises:
         ModelError: it cannot be loaded as asked; the message says why and what to do.
@@ -90,7 +93,10 @@ def load_scorer(
         )
         if (backbone.prompt.form, backbone.frame_size) != settings.made_for(family.frame_size):
             settings = replace(settings, success_threshold=None)
-        return LocalScorer(model, backbone, settings, max_pairs, streaming=streaming)
+        fixed = place.type == "cuda" if fixed_shapes is None else fixed_shapes
+        return LocalScorer(
+            model, backbone, settings, max_pairs, streaming=streaming, fixed_shapes=fixed
+        )
 
 
 def score_prefixes(

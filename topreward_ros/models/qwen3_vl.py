@@ -7,6 +7,7 @@ the features of a pair and the keys and values of all pairs stay valid when the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -15,9 +16,11 @@ from topreward_ros.method.prompt import Prompt
 from topreward_ros.models.answer import log_prob_of_logits
 from topreward_ros.models.backbone import Backbone, Chunk, VideoUnit
 from topreward_ros.models.contract import Capabilities, Rewind
+from topreward_ros.models.deepstack import DeepStack
 from topreward_ros.models.kv_cache import PreallocatedCache
 from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, Span
 from topreward_ros.models.qwen_patches import PatchGrid, patchify
+from topreward_ros.models.qwen_tower import PairTower
 
 LONGEST_EPISODE = 99999.9
 """Seconds; bounds how many tokens a time stamp takes."""
@@ -46,7 +49,9 @@ class Qwen3VL(Backbone):
         self.layout = Qwen3VLLayout(tokenizer, prompt, self.grid)
         self.answer_id = self.layout.answer_id
         self.unit_tokens = len(self.layout.pair(LONGEST_EPISODE))
-        self._thw = self.grid.thw.to(self.device)
+        self._tower = PairTower(model.model.visual, self.grid.thw.to(self.device))
+        depth = len(getattr(vision, "deepstack_visual_indexes", ()))
+        self._deepstack = DeepStack(model.model.language_model.layers[:depth])
 
     def preamble(self) -> Chunk:
         """The text before the first frame."""
@@ -54,12 +59,14 @@ class Qwen3VL(Backbone):
 
     def unit(self, unit: VideoUnit) -> Chunk:
         """Encodes one pair; its text is the mean time of its frames."""
-        patches = patchify(unit.frames, self.grid).to(self.device)
-        features = self.model.get_video_features(patches, self._thw)
+        features, seen = self._tower(patchify(unit.frames, self.grid).to(self.device))
         chunk = self._chunk(self.layout.pair(_mean(unit.stamps)))
-        chunk.embeds[chunk.visual] = features.pooler_output[0].to(chunk.embeds.dtype)
-        deepstack = tuple(feature[0] for feature in getattr(features, "deepstack_features", ()))
-        return Chunk(chunk.embeds, chunk.positions, chunk.advance, chunk.visual, deepstack)
+        chunk.embeds[chunk.visual] = features.to(chunk.embeds.dtype)
+        return replace(chunk, deepstack=tuple(_widened(layer, chunk.visual) for layer in seen))
+
+    def fix_shapes(self) -> None:
+        """Lets the vision tower run in fixed shapes, which a GPU records."""
+        self._tower.fixed = True
 
     def suffix(self, instruction: str) -> Chunk:
         """The text after the last frame, up to the answer."""
@@ -79,14 +86,14 @@ class Qwen3VL(Backbone):
         positions = torch.cat(
             [chunk.positions + start for chunk, start in zip(chunks, starts, strict=True)], dim=1
         )
-        output = self.model.model.language_model(
-            inputs_embeds=torch.cat([chunk.embeds for chunk in chunks])[None],
-            position_ids=positions[:, None],
-            attention_mask=mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            **_deepstack(chunks),
-        )
+        with self._deepstack.adding(_joined(chunks)):
+            output = self.model.model.language_model(
+                inputs_embeds=torch.cat([chunk.embeds for chunk in chunks])[None],
+                position_ids=positions[:, None],
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
         return output.last_hidden_state[0]
 
     def reference_log_prob(self, video: Sequence[VideoUnit], instruction: str) -> float:
@@ -125,12 +132,19 @@ def _mean(stamps: Sequence[float]) -> float:
     return sum(stamps) / len(stamps)
 
 
-def _deepstack(chunks: Sequence[Chunk]) -> dict[str, object]:
-    """Returns what the language model adds after its first layers, and where."""
-    seen = [chunk.deepstack for chunk in chunks if chunk.deepstack]
-    if not seen:
-        return {}
-    return {
-        "visual_pos_masks": torch.cat([chunk.visual for chunk in chunks])[None],
-        "deepstack_visual_embeds": [torch.cat(layer) for layer in zip(*seen, strict=True)],
-    }
+def _widened(features: torch.Tensor, visual: torch.Tensor) -> torch.Tensor:
+    wide = features.new_zeros(len(visual), features.shape[-1])
+    wide[visual] = features
+    return wide
+
+
+def _joined(chunks: Sequence[Chunk]) -> list[torch.Tensor]:
+    """Returns what is to be added after each of the first layers, over all chunks."""
+    layers = max(len(chunk.deepstack) for chunk in chunks)
+    return [
+        torch.cat([
+            chunk.deepstack[layer] if chunk.deepstack else torch.zeros_like(chunk.embeds)
+            for chunk in chunks
+        ])
+        for layer in range(layers)
+    ]  # fmt: skip

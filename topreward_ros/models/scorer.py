@@ -30,6 +30,7 @@ class LocalScorer:
         max_pairs: int,
         *,
         streaming: bool = True,
+        fixed_shapes: bool = False,
     ) -> None:
         """Allocates the memory of all later episodes.
 
@@ -39,6 +40,7 @@ class LocalScorer:
             settings: what the checkpoint says of its own use.
             max_pairs: units of frames that are kept at most.
             streaming: False recomputes every score from scratch, as a yardstick.
+            fixed_shapes: run updates in fixed shapes where that can be, recorded on a GPU.
 
         Raises:
             ModelError: the memory cannot be had.
@@ -54,7 +56,9 @@ class LocalScorer:
         self.sample_rate = settings.sample_rate
         self.max_pairs = max_pairs
         self.fingerprint = _fingerprint(backbone)
-        self._memory = self._allocate() if streaming else None
+        if fixed_shapes:
+            backbone.fix_shapes()
+        self._memory = self._allocate(fixed_shapes) if streaming else None
 
     def start(self) -> VideoSession:
         """Starts an episode; the one before must not be used any more."""
@@ -64,13 +68,13 @@ class LocalScorer:
             return VisionCacheSession(self.backbone, self._memory.main, self.max_pairs)
         return StreamingSession(self.backbone, self._memory)
 
-    def _allocate(self) -> VideoMemory:
+    def _allocate(self, fixed_shapes: bool) -> VideoMemory:
         with torch.inference_mode():
             needed = _memory_bytes(self.backbone, self.max_pairs)
             free = _free_bytes(self.backbone.device)
             if needed > free:
                 raise ModelError(self._too_large(needed, free))
-        return VideoMemory(self.backbone, self.max_pairs)
+        return VideoMemory(self.backbone, self.max_pairs, fixed_shapes=fixed_shapes)
 
     def _too_large(self, needed: int, free: int) -> str:
         fitting = self.max_pairs

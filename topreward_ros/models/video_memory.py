@@ -10,6 +10,7 @@ import torch
 from topreward_ros.models.backbone import MAX_SUFFIX_TOKENS, Backbone, Chunk
 from topreward_ros.models.branch_mask import Branch, branch_mask
 from topreward_ros.models.contract import Rewind
+from topreward_ros.models.fixed_updates import FixedUpdates
 
 Mark = Any
 """What a cache needs to come back to a point; only the cache knows what that is."""
@@ -21,12 +22,19 @@ class Track:
     Its first tokens are the text before the video, which outlives every episode.
     """
 
-    def __init__(self, backbone: Backbone, tokens: int) -> None:
-        """Allocates room for `tokens` tokens and writes the text before the video."""
+    def __init__(self, backbone: Backbone, tokens: int, *, fixed_shapes: bool = False) -> None:
+        """Allocates room and writes the text before the video.
+
+        Args:
+            backbone: the model.
+            tokens: that the cache has room for.
+            fixed_shapes: run updates in fixed shapes where that can be, as a GPU records them.
+        """
         self._backbone = backbone
         self._cache = backbone.new_cache(tokens)
         self._position = 0
         self.append([backbone.preamble()])
+        self.fixed = FixedUpdates(backbone, self._cache) if fixed_shapes else None
         self._start = self._mark()
 
     @torch.inference_mode()
@@ -69,12 +77,20 @@ class Track:
         starts += [self._position] * len(suffixes)
         self._position = after_commits
         branches = [Branch(len(suffix), held + length) for suffix in suffixes]
-        like = suffixes[0].embeds
-        mask = branch_mask(held, length, branches, like.dtype, like.device)
-        hidden = self._backbone.hidden([*trunk, *suffixes], starts, self._cache, mask)
+        like, chunks = suffixes[0].embeds, [*trunk, *suffixes]
+
+        def as_it_comes() -> torch.Tensor:
+            mask = branch_mask(held, length, branches, like.dtype, like.device)
+            hidden = self._backbone.hidden(chunks, starts, self._cache, mask)
+            ends = torch.tensor([len(suffix) for suffix in suffixes]).cumsum(0) + length - 1
+            return self._backbone.answer(hidden[ends.to(hidden.device)])
+
+        if self.fixed is not None and len(suffixes) == 1:
+            scores = self.fixed.score(chunks, starts, as_it_comes)
+        else:
+            scores = as_it_comes()
         self._cache.rewind(held + sum(map(len, commits)))
-        ends = torch.tensor([len(suffix) for suffix in suffixes]).cumsum(0) + length - 1
-        return self._backbone.answer(hidden[ends.to(hidden.device)])
+        return scores
 
     def _score_in_turn(
         self, commits: Sequence[Chunk], provisional: Sequence[Chunk], suffixes: Sequence[Chunk]
@@ -114,10 +130,11 @@ class VideoMemory:
     """A main cache, and a shadow that takes over when the video is thinned."""
 
     @torch.inference_mode()
-    def __init__(self, backbone: Backbone, max_units: int) -> None:
+    def __init__(self, backbone: Backbone, max_units: int, *, fixed_shapes: bool = False) -> None:
         """Allocates room for `max_units` units, their shadow, and one step's questions."""
         self.max_units = max_units
-        self.main = Track(backbone, main_tokens(backbone, max_units))
+        tokens = main_tokens(backbone, max_units)
+        self.main = Track(backbone, tokens, fixed_shapes=fixed_shapes)
         self.shadow = Track(backbone, shadow_tokens(backbone, max_units))
 
     def clear(self) -> None:

@@ -57,6 +57,7 @@ def model_loader(parameters: RewardParameters) -> Callable[[], VideoScorer]:
             frame_size=tuple(parameters.frame_size) if any(parameters.frame_size) else None,
             max_pairs=parameters.max_pairs,
             attention=parameters.attention,
+            fixed_shapes=None if parameters.cuda_graphs else False,
         )
 
     return load

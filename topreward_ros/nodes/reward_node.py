@@ -30,6 +30,7 @@ from topreward_ros.nodes.episode_setup import (
     model_loader,
     read_calibration,
 )
+from topreward_ros.nodes.library_log import LibraryLog
 from topreward_ros.nodes.lifecycle import GuardedLifecycleNode, TransitionRefused
 from topreward_ros.nodes.live_episode import Equipment
 from topreward_ros.nodes.outputs import Outputs, latched
@@ -66,6 +67,7 @@ class RewardNode(GuardedLifecycleNode):
         """
         super().__init__("reward_node", **{"namespace": "topreward", **options})
         self.settings = NodeParameters(self, lambda: self.state, self._on_parameter)
+        self._library_log = LibraryLog(self.get_logger())
         self._wake = self.create_guard_condition(self._on_results)
         self.scoring = ScoringThread(self._nudge)
         self.scoring.prepare(import_models)
@@ -143,6 +145,7 @@ class RewardNode(GuardedLifecycleNode):
     def end(self) -> bool:
         """Shuts the node down and destroys it; False where the scoring thread is still busy."""
         self.close()
+        self._library_log.close()
         return self.scoring.close(THREAD_PATIENCE)
 
     async def _start_by_itself(self) -> None:

@@ -88,6 +88,12 @@ class RewardParameters:
     attention: str = _is(
         "sdpa", "Attention kernel.", Change.UNCONFIGURED, choices=("sdpa", "eager")
     )
+    cuda_graphs: bool = _is(
+        True,
+        "On a GPU, replay updates as recorded CUDA graphs; what cannot be recorded runs as it "
+        "comes, and the log says why.",
+        Change.UNCONFIGURED,
+    )
     instruction: str = _is(
         "", "The task in words; empty: wait for one on task_instruction.", Change.ALWAYS
     )
