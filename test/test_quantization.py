@@ -68,6 +68,13 @@ def test_every_family_keeps_its_vision_tower_and_streams_what_it_recomputes(
     assert np.abs(actual - expected).max() <= TOLERANCE
 
 
+def test_the_number_format_that_is_asked_for_is_kept_on_every_cpu(checkpoint):
+    options = {"device": "cpu", "frame_size": SIZE, "quantization": "nf4", "dtype": "float32"}
+    layers = load_scorer(checkpoint, **options).backbone.model.modules()
+    fast = [layer.support_avx512bf16_for_cpu for layer in layers if isinstance(layer, Linear4bit)]
+    assert fast and not any(fast)
+
+
 def test_streaming_stays_within_the_tolerance_of_recomputing(scorers):
     streaming, recomputing = scorers
     expected, actual = prefixes(recomputing, 7), prefixes(streaming, 7)

@@ -25,7 +25,7 @@ from topreward_ros.models.checkpoint import (
 from topreward_ros.models.contract import ModelError, Rewind, VideoScorer
 from topreward_ros.models.families import FAMILIES, Family
 from topreward_ros.models.prefixes import score_video_prefixes
-from topreward_ros.models.quantization import Quantization, quantization_config
+from topreward_ros.models.quantization import Quantization, keep_number_format, quantization_config
 from topreward_ros.models.scorer import LocalScorer
 
 DTYPES = {
@@ -211,6 +211,7 @@ def _load_model(
             f"The checkpoint {source.location} lacks {len(wrong)} tensors of its architecture, "
             f"{wrong[0]} for one, or has them in another shape; fetch the model again."
         )
+    keep_number_format(model, dtype)
     return model.eval()
 
 

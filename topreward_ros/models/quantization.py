@@ -6,6 +6,7 @@ from enum import Enum
 from importlib.util import find_spec
 
 import torch
+from torch import nn
 from transformers import BitsAndBytesConfig
 
 from topreward_ros.models.contract import ModelError
@@ -52,3 +53,20 @@ def quantization_config(
         bnb_4bit_compute_dtype=dtype,
         llm_int8_skip_modules=list(kept),
     )
+
+
+def keep_number_format(model: nn.Module, dtype: torch.dtype) -> None:
+    """Lets 4-bit layers compute in the number format that was asked for, on every CPU.
+
+    Where a CPU multiplies bfloat16 by itself (AVX512-BF16), bitsandbytes rounds the activations of
+    any format to that, and streaming would differ from recomputing by up to 0.02 nat.
+
+    Args:
+        model: as loaded.
+        dtype: of the computation.
+    """
+    if dtype is torch.bfloat16:
+        return
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
