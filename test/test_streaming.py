@@ -9,6 +9,7 @@ import pytest
 import torch
 from checkpoints import write_qwen3_vl
 
+from benchmarks.models import MIDSIZE, write_config
 from topreward_ros.models.kv_cache import PreallocatedCache
 from topreward_ros.models.loading import load_scorer
 from topreward_ros.models.video_memory import Track
@@ -30,19 +31,19 @@ def small(tmp_path_factory):
     return str(write_qwen3_vl(tmp_path_factory.mktemp("small")))
 
 
-def episode(frames, seed=0):
+def episode(frames, seed=0, size=SIZE):
     """Noise frames, and stamps as irregular as a camera's."""
     rng = np.random.default_rng(seed)
-    images = rng.integers(0, 256, (frames, *SIZE, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, (frames, *size, 3), dtype=np.uint8)
     stamps = 0.5 * np.arange(frames) + rng.uniform(0, 0.1, frames)
     return images, (stamps - stamps[0]).tolist()
 
 
-def prefixes(scorer, frames, tasks=TASKS, seed=0):
+def prefixes(scorer, frames, tasks=TASKS, seed=0, size=SIZE):
     """Scores of every prefix, one row each."""
     session = scorer.start()
     rows = []
-    for frame, stamp in zip(*episode(frames, seed), strict=True):
+    for frame, stamp in zip(*episode(frames, seed, size), strict=True):
         session.append(frame, stamp)
         rows.append(session.log_probs(tasks))
     return np.array(rows)
@@ -64,6 +65,24 @@ def test_every_prefix_equals_the_public_forward(checkpoint, dtype, attention):
     expected = prefixes(public(checkpoint, **options), 9)
     actual = prefixes(load(checkpoint, **options), 9)
     assert np.abs(actual - expected).max() <= TOLERANCE[dtype]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("model", "size"), [("demo", (96, 96)), ("mid-size", (64, 96))])
+def test_the_demo_and_a_model_of_a_hundred_million_weights_are_exact_too(
+    tmp_path, model, size, dtype
+):
+    if model == "mid-size":
+        write_config(MIDSIZE, tmp_path)
+        model = f"random:{tmp_path}"
+    options = {"device": "cpu", "dtype": dtype, "frame_size": size, "max_pairs": 8}
+    expected = prefixes(load_scorer(model, streaming=False, **options), 5, size=size)
+    scorer = load_scorer(model, fixed_shapes=True, **options)
+    together = prefixes(scorer, 5, size=size)
+    alone = prefixes(scorer, 5, TASKS[:1], size=size)
+    assert np.abs(together - expected).max() <= TOLERANCE[dtype]
+    assert np.abs(alone - expected[:, :1]).max() <= TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
