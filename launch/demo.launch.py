@@ -14,7 +14,7 @@ from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.parameter_descriptions import ParameterValue
 
-from topreward_ros.nodes.demo_episode import choose_episode
+from topreward_ros.nodes.demo_episode import choose_episode, model_environment
 
 ARGUMENTS = [
     DeclareLaunchArgument(
@@ -41,6 +41,9 @@ def nodes(context: LaunchContext) -> list[Action]:
         "instruction": ParameterValue(episode.instruction, value_type=str),
         "cameras": [episode.topic],
         "autostart": True,
+        # The replay has yet to start when the first picture is awaited.
+        "camera_timeout": 10.0,
+        **episode.reception(),
     }
     replay = {
         "path": ParameterValue(str(episode.path), value_type=str),
@@ -52,7 +55,11 @@ def nodes(context: LaunchContext) -> list[Action]:
     }
     common = {"package": "topreward_ros", "namespace": "topreward", "output": "screen"}
     watching = LifecycleNode(
-        executable="reward_node", name="reward_node", parameters=[reward], **common
+        executable="reward_node",
+        name="reward_node",
+        parameters=[reward],
+        additional_env=model_environment(given["model"]),
+        **common,
     )
     playing = Node(executable="replay_node", name="replay_node", parameters=[replay], **common)
     # The model takes its time to load, and pictures before that would be lost.

@@ -109,10 +109,11 @@ def nodes(context: LaunchContext) -> list[Node]:
     # The manager brings the reward node up itself.
     overrides["autostart"] = asked["autostart"] and not asked["manager"]
     return [
+        # First, for launch leaves behind what it has started when a package is not there.
+        *([rviz(given["rviz_config"], files, given["namespace"])] if asked["rviz"] else []),
         node("reward_node", **overrides),
         *([node("episode_manager")] if asked["manager"] else []),
         *([node("overlay_node")] if asked["overlay"] or asked["rviz"] else []),
-        *([rviz(given["rviz_config"], files, given["namespace"])] if asked["rviz"] else []),
     ]
 
 

@@ -5,6 +5,7 @@ Skipped where launch is not installed, as with ROS 2 from PyPI.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 launch_pytest = pytest.importorskip("launch_pytest")
 rclpy = pytest.importorskip("rclpy")
 
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from checkpoints import write_qwen3_vl
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
@@ -148,9 +149,10 @@ def test_the_manager_brings_the_node_up_and_the_overlay_stands_beside_it(observe
         ({"rig": "teapot"}, "rig is 'teapot'; expected a parameter file or a known rig"),
         ({"rviz": "true", "rviz_config": "teapot"}, "rviz_config is 'teapot'; expected "),
         ({"params_file": "/nowhere.yaml"}, "params-file is '/nowhere.yaml'; expected a parameter"),
+        ({"rviz": "true"}, "package 'rviz2' not found"),
     ],
 )
-def test_a_file_that_is_not_there_is_named_before_anything_starts(arguments, sentence):
+def test_what_is_not_there_is_named_before_anything_starts(arguments, sentence):
     code = (
         "import sys\n"
         "from launch import LaunchDescription, LaunchService\n"
@@ -160,7 +162,10 @@ def test_a_file_that_is_not_there_is_named_before_anything_starts(arguments, sen
         "sys.exit(service.run())\n"
     )
     here = Path(__file__).parent
-    done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True)
+    alone = {**os.environ, "AMENT_PREFIX_PATH": get_package_prefix("topreward_ros")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=here, env=alone, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert sentence in done.stdout + done.stderr
     assert "process started" not in done.stdout + done.stderr

@@ -21,7 +21,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from topreward_msgs.msg import EpisodeEvent
-from topreward_ros.nodes.demo_episode import DemoEpisode, DemoError, choose_episode
+from topreward_ros.nodes.demo_episode import (
+    DemoEpisode,
+    DemoError,
+    choose_episode,
+    model_environment,
+)
 from topreward_ros.nodes.episode_watch import EpisodeWatch
 from topreward_ros.nodes.live_view import View, open_view
 from topreward_ros.nodes.node_commands import node_command
@@ -37,8 +42,6 @@ QUIET_LIMIT = 60.0
 """S without a picture or a reading."""
 MERGED = 0.6
 """Readings per frame below which the playback was too fast for the machine."""
-QUEUE = 100
-"""Pictures that may wait to be looked at."""
 TICK = 0.1
 REFRESH = 0.25
 """S between two drawings of the live view."""
@@ -175,9 +178,7 @@ class Demo:
             "model": self._options.model,
             "instruction": self._episode.instruction,
             "cameras": [self._episode.topic],
-            # A recording is to pass completely, on a slow machine too.
-            f"qos_overrides.{self._episode.topic}.subscription.reliability": "reliable",
-            f"qos_overrides.{self._episode.topic}.subscription.depth": QUEUE,
+            **self._episode.reception(),
         }
         replay = {
             "path": str(self._episode.path),
@@ -187,9 +188,7 @@ class Demo:
             "quality": self._episode.quality,
             "wait_for_subscribers": 2,
         }
-        # So small a model gains nothing from threads; on a busy machine they await each other.
-        threads = os.environ.get("OMP_NUM_THREADS", "1")
-        environment = {"OMP_NUM_THREADS": threads} if self._options.model == "demo" else {}
+        environment = model_environment(self._options.model)
         namespace = REWARD_NODE.split("/")[1]
         for node, parameters, where in (
             ("reward_node", reward, namespace),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ DESCRIPTION = "episode.yaml"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 JPEG_QUALITY = 92
 """For recordings of raw pictures; a third of the bytes, and close enough for a demo."""
+QUEUE = 100
+"""Pictures that may wait to be looked at."""
 
 
 class DemoError(RuntimeError):
@@ -48,6 +51,21 @@ class DemoEpisode:
     pictures: int
     quality: int
     fps: float
+
+    def reception(self) -> dict[str, str | int]:
+        """Returns parameters of reward_node with which all of it passes, on a slow machine too."""
+        policies = f"qos_overrides.{self.topic}.subscription"
+        return {f"{policies}.reliability": "reliable", f"{policies}.depth": QUEUE}
+
+
+def model_environment(model: str) -> dict[str, str]:
+    """Returns environment variables for the process that runs a model.
+
+    Args:
+        model: demo, a hub id or a checkpoint directory.
+    """
+    # So small a model gains nothing from threads; on a busy machine they await each other.
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")} if model == "demo" else {}
 
 
 def choose_episode(

@@ -33,7 +33,8 @@ def run_node(
 ) -> None:
     """Runs a node until a signal or the end of the context, in the process's main thread.
 
-    A callback that raises is logged with its trace; the node lives on.
+    A callback that raises is logged with its trace; the node lives on. After a signal the process
+    is about to end, and ignores further ones.
 
     Args:
         create: makes the node, after rclpy is initialised.
@@ -133,7 +134,8 @@ def _signals() -> Iterator[Stop]:
     finally:
         signal.set_wakeup_fd(former)
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            # Launch repeats the signal of a Ctrl-C, while the process may be on its last steps.
+            signal.signal(number, signal.SIG_IGN if stop.asked.is_set() else handler)
         writer.close()
         listener.join()
         reader.close()
