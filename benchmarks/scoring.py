@@ -19,6 +19,8 @@ from topreward_ros.models.scorer import LocalScorer
 
 SIZE = (224, 224)
 BOUND = 64
+UNBOUNDED = 512
+"""Pairs; more than are shown, so that none is dropped and the cache grows with the episode."""
 LAST_GOALS = {64: ">= 13", 128: ">= 25"}
 PREFIX_GOALS = {16: ">= 6", 32: ">= 10"}
 
@@ -34,8 +36,9 @@ def measure(results: Results, *, quick: bool = False) -> None:
         prefixes_against_naive(results, scorer, 8 if quick else 64, count)
     peers(results, scorer, 8 if quick else 45)
     host_overhead(results, scorer, 4 if quick else 16)
-    bounded = random_scorer(MIDSIZE, device="cpu", frame_size=SIZE, max_pairs=BOUND)
-    flatness(results, bounded, 9 if quick else 256)
+    for bound, goal in ((BOUND, "<= 1.3"), (UNBOUNDED, "")):
+        kept = random_scorer(MIDSIZE, device="cpu", frame_size=SIZE, max_pairs=bound)
+        flatness(results, kept, 9 if quick else 256, goal)
 
 
 def streaming_against_recompute(results: Results, scorer: LocalScorer, frames: int) -> None:
@@ -97,7 +100,7 @@ def peers(results: Results, scorer: LocalScorer, frames: int) -> None:
         results.add(group, f"{name} / score_prefixes", taken[name] / taken["ours"], "x")
 
 
-def flatness(results: Results, scorer: LocalScorer, pairs: int) -> None:
+def flatness(results: Results, scorer: LocalScorer, pairs: int, goal: str) -> None:
     """The cost of an update late in a long episode over that of an early one."""
     video, stamps = random_video(2 * pairs, scorer.frame_size)
     session, taken = scorer.start(), []
@@ -107,7 +110,7 @@ def flatness(results: Results, scorer: LocalScorer, pairs: int) -> None:
         taken.append(timed(session.log_prob, TASK)[0])
     early, late = statistics.median(taken[4:12]), statistics.median(taken[-8:])
     group = f"(c) at most {scorer.max_pairs} pairs kept"
-    results.add(group, f"update at {pairs} pairs / at 8 pairs", late / early, "x", "<= 1.3")
+    results.add(group, f"update at {pairs} pairs / at 8 pairs", late / early, "x", goal)
     results.add(group, "slowest update / at 8 pairs", max(taken[4:]) / early, "x")
 
 
