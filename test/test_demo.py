@@ -78,7 +78,7 @@ def children(pid: int) -> dict[str, int]:
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         command = Path(f"/proc/{child}/cmdline").read_text()
         for node in ("reward_node", "replay_node"):
-            if f"nodes.{node} import" in command:
+            if f"nodes.programs\0{node}\0" in command:
                 found[node] = int(child)
     return found
 

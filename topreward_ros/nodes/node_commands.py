@@ -29,8 +29,7 @@ def node_command(
         namespace: of the node; empty: its own.
         extra: more ROS arguments.
     """
-    run = f"import sys; from topreward_ros.nodes.{node} import main; sys.exit(main())"
-    command = [sys.executable, "-c", run, "--ros-args"]
+    command = [sys.executable, "-m", "topreward_ros.nodes.programs", node, "--ros-args"]
     if namespace:
         command += ["-r", f"__ns:=/{namespace.strip('/')}"]
     for file in files:
