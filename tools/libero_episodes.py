@@ -23,9 +23,9 @@ KINDS = {"success": 0.5, "open_gripper": 0.16, "drop": 0.17, "stop": 0.17}
 """How an episode is meant to go, and how often each is drawn."""
 CONTROL_RATE = 20.0
 """Control steps a second."""
-REACH = 0.1
+REACH = 0.06
 """Metres from its target at which the hand begins to slow down."""
-ARRIVED = 0.015
+ARRIVED = 0.01
 """Metres from its target at which the hand goes on to the next move."""
 FINGER = 0.035
 """Metres that the fingers reach below the top of a thing."""

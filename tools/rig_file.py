@@ -1,4 +1,4 @@
-"""What a rig's parameter file says: the cameras, and what is called at an episode's end."""
+"""What a rig's parameter files say: the cameras, and what is called at an episode's end."""
 
 from __future__ import annotations
 
@@ -67,19 +67,21 @@ def call(target: str, said: str = "") -> str:
     return f"{target} {said}".strip()
 
 
-def read_rig(file: Path) -> Rig:
-    """Reads a rig's parameter file.
+def read_rig(files: Sequence[Path]) -> Rig:
+    """Reads a rig's parameter files.
+
+    Args:
+        files: the later ones rule.
 
     Raises:
-        ValueError: it names no camera, or a stop action that has no stand-in.
+        ValueError: they name no camera, or a stop action that has no stand-in.
     """
-    content = yaml.safe_load(file.read_text()) or {}
-    cameras = _parameters(content, "reward_node").get("cameras")
+    cameras = _parameters(files, "reward_node").get("cameras")
     if not cameras:
-        raise ValueError(f"{file} names no cameras of reward_node.")
-    manager = _parameters(content, "episode_manager")
+        raise ValueError(f"{files[-1]} names no cameras of reward_node.")
+    manager = _parameters(files, "episode_manager")
     names = filled(manager.get("stop_actions", []))
-    return Rig(tuple(cameras), tuple(_action(file, name, manager[name]) for name in names))
+    return Rig(tuple(cameras), tuple(_action(name, manager.get(name, {})) for name in names))
 
 
 def pair_cameras(cameras: Sequence[str], recorded: Mapping[str, bool]) -> list[PlayedCamera]:
@@ -114,18 +116,22 @@ def _plain(topic: str) -> str:
     return topic.removesuffix(COMPRESSED)
 
 
-def _parameters(content: Mapping[str, Any], node: str) -> Mapping[str, Any]:
-    return content.get(f"/**/{node}", {}).get("ros__parameters", {})
+def _parameters(files: Sequence[Path], node: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for file in files:
+        content = yaml.safe_load(file.read_text()) or {}
+        found |= content.get(f"/**/{node}", {}).get("ros__parameters", {})
+    return found
 
 
-def _action(file: Path, name: str, given: Mapping[str, Any]) -> StopActionSettings:
+def _action(name: str, given: Mapping[str, Any]) -> StopActionSettings:
     frozen = {
         key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
     }
     action = StopActionSettings(**frozen)
     if action.type not in OFFERED:
         raise ValueError(
-            f"{file}: the stop action {name} is of type {action.type!r}; there is a stand-in for "
+            f"The stop action {name} is of type {action.type!r}; there is a stand-in for "
             f"{', '.join(OFFERED)}."
         )
     return action

@@ -8,6 +8,7 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from rclpy.action import ActionClient
 from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
 from rclpy.subscription import Subscription
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
@@ -28,6 +29,7 @@ class RobotSide(Node):
     Attributes:
         calls: what ended episodes, in order, as `rig_file.call` writes it.
         started: ids of the episodes that the manager has started.
+        faults: what the manager has complained of, one sentence each.
         readings: by episode id, in order.
     """
 
@@ -41,6 +43,7 @@ class RobotSide(Node):
         super().__init__("robot_side")
         self.calls: list[str] = []
         self.started: list[str] = []
+        self.faults: list[str] = []
         self.readings: dict[str, list[RewardStamped]] = {}
         for action in rig.stop_actions:
             self._offer(action.type, action.target)
@@ -59,7 +62,7 @@ class RobotSide(Node):
     def see(self, topic: str) -> Subscription:
         """Subscribes a camera without looking at it; replay_node waits for that."""
         kind = CompressedImage if topic.endswith(COMPRESSED) else Image
-        return self.create_subscription(kind, topic, lambda _: None, 1)
+        return self.create_subscription(kind, topic, lambda _: None, qos_profile_sensor_data)
 
     def _offer(self, kind: str, target: str) -> None:
         def note(said: str = "") -> None:
@@ -81,6 +84,8 @@ class RobotSide(Node):
     def _on_event(self, event: EpisodeEvent) -> None:
         if event.event == EpisodeEvent.STARTED:
             self.started.append(event.episode_id)
+        elif event.event == EpisodeEvent.FAULT:
+            self.faults.append(event.detail)
 
 
 def is_loaded(answer: GetState.Response) -> bool:

@@ -86,7 +86,7 @@ class StackRun:
         """Waits until an episode can be asked for.
 
         Raises:
-            StackBroke: a node ended, or the model was not loaded in time.
+            StackBroke: a node ended, or the model could not be loaded in time.
         """
         robot = self._robot
         self._until(robot.state.service_is_ready, START_LIMIT, "reward_node did not answer")
@@ -97,6 +97,8 @@ class StackRun:
             self._until(answer.done, START_LIMIT, "reward_node did not say its state")
             if is_loaded(answer.result()):
                 return
+            if robot.faults:
+                raise StackBroke(f"{robot.faults[-1]} See {self._logs / 'reward_node.log'}.")
             if time.monotonic() > end:
                 raise StackBroke(f"The model was not loaded within {LOAD_LIMIT:.0f} s.")
             self._linger(TICK)

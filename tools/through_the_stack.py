@@ -101,8 +101,8 @@ def play_all(options: argparse.Namespace) -> int:
             have the same cameras.
     """
     recordings = read_labels(options.folder)
-    files = parameter_files(options.rig, "")
-    rig = read_rig(files[-1])
+    files = parameter_files(options.rig, options.params_file)
+    rig = read_rig(files)
     cameras = [cameras_of(recording, rig.cameras) for recording in recordings]
     topics = [camera.listened for camera in cameras[0]]
     if any([camera.listened for camera in each] != topics for each in cameras):
@@ -136,6 +136,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("folder", type=Path, help="bags and their labels.csv")
     add("--rig", required=True, help="a name in config/rigs, or a parameter file")
+    add("--params-file", default="", help="parameter file on top of the rig's")
     add("--model", default="demo", help="demo, a hub id or a checkpoint directory (%(default)s)")
     add("--rate", type=float, default=1.0, help="seconds of recording per second (%(default)s)")
     add("--logs", type=Path, default=Path("log/through_the_stack"), help="directory (%(default)s)")
@@ -149,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: None: this process's.
 
     Returns:
-        The exit code.
+        The exit code: 1 if something went wrong, 130 after Ctrl-C.
     """
     isolate()
     try:
@@ -157,6 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"through_the_stack: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("through_the_stack: stopped.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":
