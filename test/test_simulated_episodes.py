@@ -100,6 +100,8 @@ def test_the_robot_hears_what_the_rig_says(rig, calls):
     read = read_rig([ROOT / "config/reward.yaml", RIGS / f"{rig}.yaml"])
     assert read.calls_after("success") == read.calls_after("timeout") == calls
     assert read.calls_after("camera_lost") == []
+    first, *others = read.cameras
+    assert read.without([first.removesuffix("/compressed")]) == others
 
 
 def test_an_episode_must_give_readings_end_by_itself_and_stop_the_robot():

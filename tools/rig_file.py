@@ -43,6 +43,11 @@ class Rig:
     cameras: tuple[str, ...]
     stop_actions: tuple[StopActionSettings, ...]
 
+    def without(self, topics: Sequence[str]) -> list[str]:
+        """Returns the rig's cameras that are not among topics, whatever their transport."""
+        there = {_plain(topic) for topic in topics}
+        return [camera for camera in self.cameras if _plain(camera) not in there]
+
     def calls_after(self, reason: str) -> list[str]:
         """Returns what the robot is to hear after an episode's end, as `call` writes it.
 

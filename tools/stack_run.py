@@ -17,7 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 from tools.rig_file import PlayedCamera, Rig
 from tools.robot_side import RobotSide, is_loaded
 from topreward_msgs.action import RunEpisode
-from topreward_msgs.msg import EpisodeEvent
+from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.node_commands import node_command
 from topreward_ros.nodes.processes import ProcessGroup
 from topreward_ros.offline.labelled_recordings import LabelledRecording
@@ -173,7 +173,7 @@ class StackRun:
             robot.destroy_subscription(subscription)
         return ended.result().result
 
-    def _readings(self, result: RunEpisode.Result) -> list:
+    def _readings(self, result: RunEpisode.Result) -> list[RewardStamped]:
         return self._robot.readings.get(result.episode_id, [])
 
     def _until(self, happens: Callable[[], bool], limit: float, failure: str) -> None:

@@ -108,8 +108,8 @@ def play_all(options: argparse.Namespace) -> int:
     if any([camera.listened for camera in each] != topics for each in cameras):
         raise ValueError(f"The recordings in {options.folder} do not all have the same cameras.")
     print(f"rig {options.rig}, model {options.model}, cameras {', '.join(topics)}")
-    if len(topics) < len(rig.cameras):
-        print(f"{len(rig.cameras) - len(topics)} camera(s) of the rig are not in the recordings.")
+    if missing := rig.without(topics):
+        print(f"not in the recordings: {', '.join(missing)}")
     passages: list[Passage] = []
     began = time.monotonic()
     broke = ""
