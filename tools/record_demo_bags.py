@@ -11,10 +11,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-import yaml
-
 from tools.camera_effects import CameraEffects
-from tools.record_episodes import EPOCH, TOPIC, make_camera, record_bag
+from tools.record_episodes import describe_so101, make_camera, record_bag
 from tools.so101_episodes import act_episode, make_env
 
 SUCCESS_SEED = 600002
@@ -44,17 +42,8 @@ def main() -> None:
             parser.error(f"seed {seed} as {kind!r} does not end as a {name}")
         folder = arguments.out / name
         shutil.rmtree(folder, ignore_errors=True)
-        pictures = record_bag(episode, camera, EFFECTS, folder, EPOCH)
-        told = {
-            "instruction": episode.look.instruction,
-            "outcome": name,
-            "kind": kind,
-            "seed": seed,
-            "topic": TOPIC,
-            "duration_s": round(episode.duration, 2),
-            "pictures": pictures,
-        }
-        (folder / "episode.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+        pictures = record_bag(episode, camera, EFFECTS, folder)
+        describe_so101(folder, episode, pictures)
     camera.painter.close()
 
 

@@ -2,30 +2,27 @@
 
     python -m tools.record_episodes --count 20 --seed 610000 --out DIR
 
-Each bag holds one camera's compressed pictures. `labels.csv` has the columns path, instruction,
-success, as the calibration of a threshold needs them.
+Each bag holds one camera's compressed pictures and an `episode.yaml`; `labels.csv` tells what each
+shows.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 from tqdm import tqdm
 
 from tools.camera_effects import CameraEffects, random_effects
+from tools.episode_bags import EPOCH, Picture, describe, label_table, write_bag
 from tools.so101_episodes import KINDS, Episode, act_episode, make_env
 from tools.so101_scene import ScenePainter
 
 TOPIC = "/static_camera/image_raw/compressed"
 FRAME_ID = "static_camera"
-EPOCH = 1_760_000_000.0
-"""Seconds since 1970 of the first picture, so that stamps look like a camera's."""
 
 
 @dataclass(frozen=True)
@@ -77,25 +74,20 @@ def record_bag(
     Returns:
         Number of pictures.
     """
-    store = get_typestore(Stores.ROS2_JAZZY)
-    image = store.types["sensor_msgs/msg/CompressedImage"]
-    header, stamp_type = (
-        store.types["std_msgs/msg/Header"],
-        store.types["builtin_interfaces/msg/Time"],
-    )
     camera.painter.dress(episode.look)
+    return write_bag(path, _pictures(episode, camera, effects), start)
+
+
+def _pictures(episode: Episode, camera: Camera, effects: CameraEffects) -> Iterator[Picture]:
     rng = np.random.default_rng([episode.seed, 3])
-    times = np.arange(0.0, episode.duration + 1e-9, 1.0 / camera.rate)
-    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        connection = writer.add_connection(TOPIC, image.__msgtype__, typestore=store)
-        for time in times:
-            seen = effects.apply(camera.picture(episode, float(time)), rng)
-            jpeg = np.frombuffer(effects.compress(seen), np.uint8)
-            nanoseconds = round((start + float(time)) * 1e9)
-            stamp = stamp_type(*divmod(nanoseconds, 10**9))
-            message = image(header(stamp, FRAME_ID), "jpeg", jpeg)
-            writer.write(connection, nanoseconds, store.serialize_cdr(message, image.__msgtype__))
-    return len(times)
+    for time in np.arange(0.0, episode.duration + 1e-9, 1.0 / camera.rate):
+        seen = effects.apply(camera.picture(episode, float(time)), rng)
+        yield Picture(TOPIC, FRAME_ID, float(time), effects.compress(seen))
+
+
+def describe_so101(folder: Path, episode: Episode, pictures: int) -> None:
+    """Writes the `episode.yaml` of a recorded episode."""
+    describe(folder, episode, topic=TOPIC, duration_s=round(episode.duration, 2), pictures=pictures)
 
 
 def main() -> None:
@@ -109,25 +101,16 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--height", type=int, default=240)
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
     camera = make_camera(arguments.width, arguments.height, arguments.rate)
     env = make_env()
-    with open(arguments.out / "labels.csv", "w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["path", "instruction", "success", "kind", "seed"])
+    with label_table(arguments.out) as table:
         for seed in tqdm(range(arguments.seed, arguments.seed + arguments.count), unit="episode"):
             episode = act_episode(env, seed, arguments.kind)
             effects = random_effects(np.random.default_rng([seed, 1]))
-            record_bag(episode, camera, effects, arguments.out / f"episode_{seed}")
-            table.writerow(
-                [
-                    f"episode_{seed}",
-                    episode.look.instruction,
-                    int(episode.succeeded),
-                    episode.kind,
-                    seed,
-                ]
-            )
+            folder = arguments.out / f"episode_{seed}"
+            pictures = record_bag(episode, camera, effects, folder)
+            describe_so101(folder, episode, pictures)
+            table.add(folder.name, episode)
     camera.painter.close()
 
 

@@ -83,6 +83,11 @@ class Episode:
         return (len(self.qpos) - 1) * self.pace
 
     @property
+    def instruction(self) -> str:
+        """The task in words."""
+        return self.look.instruction
+
+    @property
     def succeeded(self) -> bool:
         """What the environment says at the end."""
         return bool(self.truth.success[-1])
