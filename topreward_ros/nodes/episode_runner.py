@@ -20,7 +20,7 @@ from topreward_ros.nodes.outputs import Outputs
 from topreward_ros.nodes.scoring_exchange import Failed, QueuedFrame, Scored
 from topreward_ros.nodes.scoring_thread import ScoringThread
 from topreward_ros.video.image import stamp_seconds
-from topreward_ros.video.intake import Frame, FrameIntake
+from topreward_ros.video.intake import CameraImageError, Frame, FrameIntake
 from topreward_ros.video.selection import ClockJump
 
 if TYPE_CHECKING:
@@ -130,10 +130,7 @@ class EpisodeRunner:
             self._on_clock_jump(str(error), topic, message)
             return
         except ValueError as error:
-            if self.equipment.watch.refuse(topic, str(error)):
-                self._log.warning(
-                    f"An image of {topic} is refused: {error}", throttle_duration_sec=1.0
-                )
+            self._refuse(topic, str(error))
             return
         if self.equipment.watch.heard(topic, now) and self.opened:
             self._on_recovered(topic)
@@ -147,7 +144,13 @@ class EpisodeRunner:
             return None
         intake = self.episode.intake
         former = intake.cameras[topic].stamp
-        frame = intake.add(topic, stamp, message)
+        try:
+            frame = intake.add(topic, stamp, message)
+        except CameraImageError as error:
+            if error.camera == topic:
+                raise
+            frame = None
+            self._refuse(error.camera, str(error), counted=True)
         if stamp == former:
             raise ValueError(f"The stamp stands still at {stamp:.3f} s; is the camera frozen?")
         if frame is None and topic in intake.stale:
@@ -155,6 +158,12 @@ class EpisodeRunner:
                 f"The stamp {stamp:.3f} s is more than camera_max_age behind another camera's."
             )
         return frame
+
+    def _refuse(self, topic: str, reason: str, *, counted: bool = False) -> None:
+        if self.equipment.watch.refuse(topic, reason, counted=counted):
+            self._log.warning(
+                f"An image of {topic} is refused: {reason}", throttle_duration_sec=1.0
+            )
 
     def on_results(self) -> None:
         """Publishes what the scoring thread has laid out."""
