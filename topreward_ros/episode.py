@@ -116,8 +116,12 @@ class Episode:
 
         Raises:
             ClockJump: the stamp is not later than the last; the episode cannot go on.
-            ValueError: the frame has another size or type.
+            ValueError: the stamp is no finite number, or the frame has another size or type.
         """
+        if not math.isfinite(stamp):
+            raise ValueError(
+                f"The frame's stamp is {stamp} s; expected a finite number, the camera's time."
+            )
         if stamp <= self._last:
             raise ClockJump(
                 f"A frame of {stamp:.3f} s follows one of {self._last:.3f} s; time went back, so "
