@@ -116,8 +116,7 @@ class EpisodeRunner:
             # Another task has another threshold, floor and ceiling.
             self._restart(EpisodeEvent.REASON_INSTRUCTION_CHANGED, "The instruction was changed.")
         else:
-            self._scoring.set_instruction(text)
-            self.episode.instruction = text
+            self.episode.baseline = self._scoring.set_instruction(text)
             self._outputs.no_success()
 
     def on_image(self, topic: str, message: Any) -> None:
@@ -172,7 +171,7 @@ class EpisodeRunner:
                 continue  # of an episode that has ended meanwhile
             if isinstance(result, Failed):
                 self._on_failure(result)
-            elif result.reading.instruction == self.episode.instruction:
+            elif result.baseline == self.episode.baseline:
                 self._publish(result)
 
     def watch_cameras(self, problems: dict[str, str]) -> None:
@@ -205,9 +204,7 @@ class EpisodeRunner:
         intake = FrameIntake(
             parameters.cameras, intake_settings(parameters, scorer), scorer.frame_size
         )
-        self.episode = LiveEpisode(
-            self.instruction, intake, parameters.inbox_size, time.monotonic(), warning
-        )
+        self.episode = LiveEpisode(intake, parameters.inbox_size, time.monotonic(), warning)
         self._scoring.start(self.episode.episode_id, make)
         if warning:
             self._log.warning(warning)
