@@ -5,15 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from calibration_files import CEILING, FLOOR, THRESHOLD, write_calibration
 from reward_stack import ros, stack, write_checkpoint
 
-from topreward_ros.method.calibration import Calibration, Interval, ScoringSetup, TaskCalibration
-from topreward_ros.method.calibration_file import save_calibration
-from topreward_ros.method.success import SuccessSettings
-from topreward_ros.models.loading import load_scorer
-
 TASK = "put the red cube on the disc"
-FLOOR, CEILING, THRESHOLD = -20.0, -2.0, -9.5
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,35 +24,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def calibration(model, tmp_path_factory):
-    return write(model, tmp_path_factory.mktemp("calibrations") / "task.yaml")
-
-
-def write(model, path, **other):
-    scorer = load_scorer(str(model), device="cpu")
-    setup = {
-        "model": scorer.name,
-        "fingerprint": scorer.fingerprint,
-        "prompt": "raw",
-        "frame_size": tuple(scorer.frame_size),
-        "sample_rate": 2.0,
-        **other,
-    }
-    task = TaskCalibration(
-        instructions=(TASK,),
-        floor=FLOOR,
-        ceiling=CEILING,
-        threshold=THRESHOLD,
-        false_stop_rate=0.05,
-        confidence=0.95,
-        failures=100,
-        successes=100,
-        false_stops=1,
-        detection_rate=Interval(0.9, 0.85, 0.95),
-        auc=Interval(0.95, 0.9, 0.99),
-        longest_failure=30.0,
-    )
-    save_calibration(Calibration(ScoringSetup(**setup), SuccessSettings(), (task,)), path)
-    return str(path)
+    return write_calibration(model, tmp_path_factory.mktemp("calibrations") / "task.yaml", [TASK])
 
 
 def test_floor_ceiling_and_threshold_of_the_task_are_used(model, calibration):
@@ -78,7 +45,7 @@ def test_a_threshold_that_was_set_rules_over_the_calibrations(model, calibration
 
 
 def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, tmp_path):
-    other = write(model, tmp_path / "other.yaml", fingerprint="another")
+    other = write_calibration(model, tmp_path / "other.yaml", [TASK], fingerprint="another")
     with stack(model, instruction=TASK, calibration_file=other) as live:
         assert not live.change("configure")
         live.wait(lambda: live.status("model") and "another" in live.status("model").message)
