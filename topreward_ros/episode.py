@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from topreward_ros.method.calibration import Calibration, CalibrationMismatch
 from topreward_ros.method.progress import CalibratedProgress, RunningProgress
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.reward import DenseReward, RewardForm
@@ -34,6 +35,39 @@ class EpisodeSettings:
     success: SuccessSettings = field(default_factory=SuccessSettings)
     reward_form: RewardForm = RewardForm.DIFFERENCE
     progress: CalibratedProgress | None = None
+
+
+def task_settings(
+    instruction: str,
+    detector: SuccessSettings,
+    reward_form: RewardForm,
+    *,
+    calibration: Calibration | None,
+    own_threshold: float | None,
+) -> tuple[EpisodeSettings, str]:
+    """Returns the settings of a task's episode, and a warning or "".
+
+    An instruction that the calibration does not know runs without one, and success is not claimed
+    for it unless a threshold was set.
+
+    Args:
+        instruction: the task.
+        detector: as set; its threshold, where there is one, rules over all others.
+        reward_form: as set.
+        calibration: that holds for the model and the settings; None: none is used.
+        own_threshold: nat, the model's, used where there is no calibration.
+    """
+    task, warning = None, ""
+    if calibration is not None:
+        own_threshold = None
+        try:
+            task = calibration.for_instruction(instruction)
+        except CalibrationMismatch as error:
+            warning = str(error)
+    if detector.threshold is None:
+        detector = replace(detector, threshold=task.threshold if task else own_threshold)
+    progress = CalibratedProgress(task.floor, task.ceiling) if task else None
+    return EpisodeSettings(detector, reward_form, progress), warning
 
 
 @dataclass(frozen=True)
