@@ -22,7 +22,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ARROWS = {
     "method": set(),
     "video": set(),
-    "models": {"method", "video"},
+    "models": {"method"},
     "episode": {"method", "video", "models"},
     "offline": {"episode", "method", "video", "models"},
     "nodes": {"episode", "method", "video", "models", "offline"},
