@@ -58,7 +58,7 @@ class Source:
     @property
     def directory(self) -> Path | None:
         """The local directory, or None for a hub id."""
-        path = Path(self.location).expanduser()
+        path = Path(self.location)
         return path if path.is_dir() else None
 
 
@@ -68,20 +68,38 @@ def find_source(model: str) -> Source:
     Raises:
         ModelError: there is no such thing, or what is there cannot be loaded.
     """
+    try:
+        return _checked(_named(model))
+    except OSError as error:
+        raise ModelError(
+            f"The model {model!r} cannot be opened ({error}); see whether its path is right and "
+            "may be read."
+        ) from error
+
+
+def _named(model: str) -> Source:
     if model == DEMO:
-        source = Source(model, str(DEMO_DIRECTORY))
-    elif model.startswith(RANDOM):
-        source = Source(model, str(Path(model[len(RANDOM) :]).expanduser()), random=True)
-    else:
-        source = Source(model, model)
+        return Source(model, str(DEMO_DIRECTORY))
+    random = model.startswith(RANDOM)
+    place = model[len(RANDOM) :] if random else model
+    try:
+        # Here alone: all that reads the model has to look at the same place.
+        location = Path(place).expanduser()
+    except RuntimeError:  # the home of a user who does not exist
+        location = Path(place)
+    return Source(model, str(location), random)
+
+
+def _checked(source: Source) -> Source:
     if source.directory is not None:
         _check_configuration(source.directory)
         if not source.random:
             _check_weights(source.directory)
-    elif source.random or not HUB_ID.fullmatch(model) or Path(model).exists():
+    elif source.random or not HUB_ID.fullmatch(source.name) or Path(source.location).exists():
         raise ModelError(
-            f"There is no model at {model!r}; give a hub id such as Qwen/Qwen3-VL-8B-Instruct, a "
-            f"checkpoint directory, {DEMO!r}, or {RANDOM}<directory with a config.json>."
+            f"There is no model at {source.name!r}; give a hub id such as "
+            f"Qwen/Qwen3-VL-8B-Instruct, a checkpoint directory, {DEMO!r}, or {RANDOM}<directory "
+            "with a config.json>."
         )
     return source
 
@@ -122,9 +140,9 @@ def _check_configuration(directory: Path) -> None:
     require_family(model_type, directory)
 
 
-def require_family(model_type: str | None, place: Path | str) -> None:
+def require_family(model_type: object, place: Path | str) -> None:
     """Raises ModelError unless the model type is one that can be scored."""
-    if model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise ModelError(
             f"The model at {place} is of family {model_type!r}; supported are "
             f"{', '.join(sorted(FAMILIES))}."
