@@ -9,7 +9,6 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from topreward_ros.method.prompt import PromptForm
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.families import FAMILIES
 
@@ -18,27 +17,6 @@ DEMO_DIRECTORY = Path(__file__).parent / "demo"
 RANDOM = "random:"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a checkpoint says of its own use, in `topreward.json`.
-
-    Attributes:
-        success_threshold: nats; None where the checkpoint names none.
-        sample_rate: frames per second.
-        frame_size: (height, width) px, or None for the family's.
-        prompt_form: the form it was made for.
-    """
-
-    success_threshold: float | None = None
-    sample_rate: float = 2.0
-    frame_size: tuple[int, int] | None = None
-    prompt_form: PromptForm = PromptForm.RAW
-
-    def made_for(self, frame_size: tuple[int, int]) -> tuple[PromptForm, tuple[int, int]]:
-        """Returns the prompt form and frame size, a family's by default, of the threshold."""
-        return self.prompt_form, self.frame_size or frame_size
 
 
 @dataclass(frozen=True)
@@ -102,28 +80,6 @@ def _checked(source: Source) -> Source:
             "with a config.json>."
         )
     return source
-
-
-def read_settings(directory: Path | None) -> Settings:
-    """Reads `topreward.json` beside a checkpoint; a checkpoint without one has the defaults.
-
-    Raises:
-        ModelError: the file is there and cannot be read.
-    """
-    path = directory / "topreward.json" if directory else None
-    if path is None or not path.is_file():
-        return Settings()
-    try:
-        values = json.loads(path.read_text())
-        size = values.get("frame_size")
-        return Settings(
-            success_threshold=values.get("success_threshold"),
-            sample_rate=float(values.get("sample_rate", Settings.sample_rate)),
-            frame_size=tuple(size) if size else None,
-            prompt_form=PromptForm(values.get("prompt_form", PromptForm.RAW)),
-        )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); restore the checkpoint.") from error
 
 
 def _check_configuration(directory: Path) -> None:

@@ -19,7 +19,6 @@ from topreward_ros.models.checkpoint import (
     DEMO_DIRECTORY,
     Source,
     find_source,
-    read_settings,
     require_family,
 )
 from topreward_ros.models.contract import ModelError, Rewind, VideoScorer
@@ -27,6 +26,7 @@ from topreward_ros.models.families import FAMILIES, Family
 from topreward_ros.models.prefixes import score_video_prefixes
 from topreward_ros.models.quantization import Quantization, keep_number_format, quantization_config
 from topreward_ros.models.scorer import LocalScorer
+from topreward_ros.models.settings import read_settings
 
 DTYPES = {
     "float64": torch.float64,
