@@ -91,7 +91,7 @@ def _check_configuration(directory: Path) -> None:
         )
     try:
         model_type = json.loads(path.read_text()).get("model_type")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); fetch the model again.") from error
     require_family(model_type, directory)
 

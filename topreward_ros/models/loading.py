@@ -23,6 +23,7 @@ from topreward_ros.models.checkpoint import (
 )
 from topreward_ros.models.contract import ModelError, Rewind, VideoScorer
 from topreward_ros.models.families import FAMILIES, Family
+from topreward_ros.models.load_errors import one_sentence
 from topreward_ros.models.prefixes import score_video_prefixes
 from topreward_ros.models.quantization import Quantization, keep_number_format, quantization_config
 from topreward_ros.models.scorer import LocalScorer
@@ -75,28 +76,28 @@ def load_scorer(
     attention = ATTENTIONS[_one_of("attention", attention, list(ATTENTIONS))]
     settings = read_settings(source.directory)
     form = _one_of("prompt", prompt or settings.prompt_form.value, [f.value for f in PromptForm])
-    with _one_sentence(source), _quiet():
-        config = AutoConfig.from_pretrained(source.location, trust_remote_code=False)
-        require_family(config.model_type, source.location)
+    with _quiet():
+        with one_sentence(source, "config.json"):
+            config = AutoConfig.from_pretrained(source.location, trust_remote_code=False)
+            require_family(config.model_type, source.location)
         family = FAMILIES[config.model_type]
-        tokenizer = _load_tokenizer(source)
-        if source.random:
-            config.video_token_id = tokenizer.convert_tokens_to_ids("<|video_pad|>")
-        loaded = _load_model(source, family, config, place, number, bits, attention)
-        backbone_class = family.load_backbone_class()
-        asked = Prompt(PromptForm(form), backbone_class.markup)
-        backbone = backbone_class(
-            loaded,
-            tokenizer,
-            asked,
-            frame_size or settings.frame_size or family.frame_size,
-        )
-        if (backbone.prompt.form, backbone.frame_size) != settings.made_for(family.frame_size):
-            settings = replace(settings, success_threshold=None)
-        fixed = place.type == "cuda" if fixed_shapes is None else fixed_shapes
-        return LocalScorer(
-            model, backbone, settings, max_pairs, streaming=streaming, fixed_shapes=fixed
-        )
+        with one_sentence(source, "tokenizer's files"):
+            tokenizer = _load_tokenizer(source)
+        with one_sentence(source, "config.json or weights"):
+            if source.random:
+                config.video_token_id = tokenizer.convert_tokens_to_ids("<|video_pad|>")
+            loaded = _load_model(source, family, config, place, number, bits, attention)
+        with one_sentence(source):
+            backbone_class = family.load_backbone_class()
+            asked = Prompt(PromptForm(form), backbone_class.markup)
+            size = frame_size or settings.frame_size or family.frame_size
+            backbone = backbone_class(loaded, tokenizer, asked, size)
+            if (backbone.prompt.form, backbone.frame_size) != settings.made_for(family.frame_size):
+                settings = replace(settings, success_threshold=None)
+            fixed = place.type == "cuda" if fixed_shapes is None else fixed_shapes
+            return LocalScorer(
+                model, backbone, settings, max_pairs, streaming=streaming, fixed_shapes=fixed
+            )
 
 
 def score_prefixes(
@@ -201,6 +202,8 @@ def _load_model(
         device_map={"": device},
         attn_implementation=attention,
         quantization_config=quantization_config(quantization, dtype, family.unquantized),
+        # They are named below; transformers would only point to a report in its log.
+        ignore_mismatched_sizes=True,
         use_safetensors=True,
         trust_remote_code=False,
         output_loading_info=True,
@@ -226,23 +229,6 @@ def _random_model(
         torch.manual_seed(0)
         model = architecture._from_config(config, dtype=dtype, attn_implementation=attention)
     return model.eval()
-
-
-@contextlib.contextmanager
-def _one_sentence(source: Source) -> Iterator[None]:
-    """Turns whatever loading raises into one sentence that names the model."""
-    try:
-        yield
-    except ModelError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{source.name} does not fit the memory of the device; set quantization to int8 or "
-            "nf4, or take a smaller model."
-        ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ModelError(f"{source.name} cannot be loaded: {reason}") from error
 
 
 @contextlib.contextmanager
