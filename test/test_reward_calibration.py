@@ -101,7 +101,7 @@ def test_a_task_that_was_not_calibrated_is_scored_and_never_a_success(model, cal
         live.up()
         reading = live.play(0, 0)[0]
         assert math.isnan(reading.success_threshold) and reading.progress_source == "running"
-        live.wait(lambda: live.status("episode").level == b"\1")
+        live.wait(lambda: (told := live.status("episode")) and told.level == b"\1")
         assert "open the drawer" in live.status("episode").message
 
 
