@@ -84,7 +84,7 @@ def break_model(kind: str, good, directory):
         ("damaged", "damaged"),
         ("pickled", "safetensors"),
         ("other family", "bert"),
-        ("heads in words", "'num_attention_heads' expected int"),
+        ("heads in words", "config.json cannot be used (Validation error"),
         ("no tokenizer", "; see whether the checkpoint is whole"),
         ("threshold in words", "topreward.json cannot be read: success_threshold is 'high'"),
         ("no sample rate", "topreward.json cannot be read: sample_rate is 0"),
