@@ -68,6 +68,11 @@ def test_a_configuration_that_cannot_be_is_refused(checkpoint, section, field, v
     assert "fetch" in sentence or "supported are" in sentence
 
 
+def test_a_configuration_of_far_more_than_the_weights_hold_takes_no_memory(checkpoint):
+    change(checkpoint / "config.json", "text_config", vocab_size=10**6)
+    assert "config.json describes a model of 128," in refusal(checkpoint)
+
+
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,6 +37,10 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+
+PARAMETERS_PER_BYTE = 4
+"""More than any number format keeps; 4-bit weights have two."""
 
 
 def load_scorer(
@@ -195,6 +201,8 @@ def _load_model(
         config._experts_implementation = "eager"
     if source.random:
         return _random_model(architecture, config, device, dtype, attention)
+    if source.directory is not None:
+        _check_size(source.directory, architecture, config)
     model, info = architecture.from_pretrained(
         source.location,
         config=config,
@@ -216,6 +224,23 @@ def _load_model(
         )
     keep_number_format(model, dtype)
     return model.eval()
+
+
+def _check_size(
+    directory: Path, architecture: type[PreTrainedModel], config: transformers.PreTrainedConfig
+) -> None:
+    """Refuses a configuration of far more than the weights hold, before it takes the memory."""
+    # A config.json that lost its sizes describes the family's largest model, and the system ends a
+    # process that takes more memory than there is.
+    held = sum(path.stat().st_size for path in directory.glob("*.safetensors"))
+    with torch.device("meta"):
+        planned = architecture._from_config(deepcopy(config))
+    parameters = sum(weight.numel() for weight in planned.parameters())
+    if parameters > PARAMETERS_PER_BYTE * held:
+        raise ModelError(
+            f"{directory / 'config.json'} describes a model of {parameters:,} parameters, and the "
+            f"weights beside it have {held:,} bytes; fetch the model again."
+        )
 
 
 def _random_model(
