@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topreward_ros.method.calibration import Calibration, CalibrationMismatch
+from topreward_ros.method.own_threshold import OwnThreshold
 from topreward_ros.method.progress import CalibratedProgress, RunningProgress
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.reward import DenseReward, RewardForm
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.contract import VideoScorer
+from topreward_ros.video.intake import IntakeSettings
 from topreward_ros.video.selection import ClockJump
 
 STAMP_DIGITS = 4
@@ -38,36 +40,39 @@ class EpisodeSettings:
 
 
 def task_settings(
-    instruction: str,
+    scorer: VideoScorer,
+    intake: IntakeSettings,
     detector: SuccessSettings,
     reward_form: RewardForm,
-    *,
     calibration: Calibration | None,
-    own_threshold: float | None,
+    instruction: str,
 ) -> tuple[EpisodeSettings, str]:
     """Returns the settings of a task's episode, and a warning or "".
 
-    An instruction that the calibration does not know runs without one, and success is not claimed
-    for it unless a threshold was set.
+    An instruction that a calibration does not know runs without one, and success is not claimed
+    for it unless a threshold was set. Nor is it under a model's own threshold where that does not
+    hold for the settings.
 
     Args:
-        instruction: the task.
+        scorer: the model.
+        intake: how messages become frames.
         detector: as set; its threshold, where there is one, rules over all others.
         reward_form: as set.
         calibration: that holds for the model and the settings; None: none is used.
-        own_threshold: nat, the model's, used where there is no calibration.
+        instruction: the task.
     """
-    task, warning = None, ""
-    if calibration is not None:
-        own_threshold = None
-        try:
-            task = calibration.for_instruction(instruction)
-        except CalibrationMismatch as error:
-            warning = str(error)
-    if detector.threshold is None:
-        detector = replace(detector, threshold=task.threshold if task else own_threshold)
+    task, threshold, warning = None, detector.threshold, ""
+    try:
+        task = calibration.for_instruction(instruction) if calibration else None
+    except CalibrationMismatch as error:
+        warning = str(error)
+    if threshold is None and task is not None:
+        threshold = task.threshold
+    elif threshold is None and calibration is None:
+        own = OwnThreshold(scorer.success_threshold, scorer.sample_rate)
+        threshold, warning = own.here(intake.sample_rate, detector.window, intake.motion_threshold)
     progress = CalibratedProgress(task.floor, task.ceiling) if task else None
-    return EpisodeSettings(detector, reward_form, progress), warning
+    return EpisodeSettings(replace(detector, threshold=threshold), reward_form, progress), warning
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     live = add_detector(parser)
     live.add_argument(
         "--threshold", type=float, metavar="X",
-        help="nat; default: the calibration's, or without one the model's own",
+        help="nat; default: the calibration's, or without one the model's own, where that holds",
     )  # fmt: skip
     live.add_argument(
         "--calibration-file", type=Path, metavar="CALIBRATION", help="written by calibrate"
@@ -111,11 +111,7 @@ def label(options: argparse.Namespace, recording: Recording) -> list[Reading]:
     if calibration is not None:
         calibration.check(scoring_setup(scorer, intake), detector)
     settings, warning = task_settings(
-        instruction,
-        detector,
-        RewardForm(options.reward_form),
-        calibration=calibration,
-        own_threshold=scorer.success_threshold,
+        scorer, intake, detector, RewardForm(options.reward_form), calibration, instruction
     )
     if warning:
         _say(warning)
