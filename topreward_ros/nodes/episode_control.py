@@ -205,7 +205,7 @@ class EpisodeControl:
         episode.take(reading)
         if reading.episode_time - TOLERANCE > episode.time_limit:
             self._time_out(episode)  # merged readings: success within the limit was not shown
-        elif reading.success and reading.episode_time + TOLERANCE >= episode.min_duration:
+        elif episode.successful and reading.episode_time + TOLERANCE >= episode.min_duration:
             self.end(
                 EpisodeEvent.REASON_SUCCESS,
                 f"The success score {reading.success_score:.2f} nat stayed above "
@@ -332,7 +332,13 @@ class EpisodeControl:
             self._waiting.now(),
             asked,
         )
+        self._waiting.start(self._learn_hold(self.current))
         return self.current
+
+    async def _learn_hold(self, episode: ManagedEpisode) -> None:
+        hold = await self._client.success_hold()
+        if hold is not None:
+            episode.claim.hold = hold
 
     async def _finish(
         self, episode: ManagedEpisode, actions: list[StopAction], deactivate: bool

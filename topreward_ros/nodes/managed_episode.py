@@ -14,6 +14,7 @@ from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.nodes.messages import event_message
 from topreward_ros.nodes.stop_actions import StopResult
+from topreward_ros.nodes.success_claim import SuccessClaim
 
 OUTCOMES = {
     EpisodeEvent.REASON_SUCCESS: EpisodeEvent.OUTCOME_SUCCESS,
@@ -66,6 +67,8 @@ class ManagedEpisode:
         owner: id of the goal that it belongs to; empty if none.
         last: its last reading.
         readings: how many were received.
+        claim: whether its success is claimed and true.
+        successful: what that says at the last reading.
         lost_cameras: how many cameras are lost.
         lost_since: s, steady clock; of the first of them.
         reason: why it ended; empty while it runs.
@@ -87,6 +90,8 @@ class ManagedEpisode:
     owner: bytes = b""
     last: RewardStamped | None = None
     readings: int = 0
+    claim: SuccessClaim = field(default_factory=SuccessClaim)
+    successful: bool = False
     lost_cameras: int = 0
     lost_since: float = math.inf
     reason: str = ""
@@ -100,6 +105,7 @@ class ManagedEpisode:
         """Notes a reading."""
         self.last = reading
         self.readings += 1
+        self.successful = self.claim.take(reading)
         if self.on_reading is not None:
             self.on_reading(reading)
 
