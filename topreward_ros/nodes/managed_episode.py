@@ -63,6 +63,8 @@ class ManagedEpisode:
         min_duration: s.
         started: s, steady clock.
         asked: whether somebody asked the manager for it.
+        watched: s, steady clock, since when the manager watches over it; its time limit counts
+            from there, because a start that another machine's clock tells may be far off.
         on_reading: told of its readings.
         owner: id of the goal that it belongs to; empty if none.
         last: its last reading.
@@ -86,6 +88,7 @@ class ManagedEpisode:
     min_duration: float
     started: float
     asked: bool
+    watched: float
     on_reading: Callable[[RewardStamped], None] | None = None
     owner: bytes = b""
     last: RewardStamped | None = None
