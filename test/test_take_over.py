@@ -66,7 +66,7 @@ def test_a_start_in_the_future_of_the_managers_clock_is_now(model, monkeypatch):
 @pytest.mark.parametrize("back", [False, True], ids=["lost", "back"])
 def test_a_camera_that_was_lost_before_the_manager_came_still_counts(model, back):
     manager = {"camera_patience": 1.0}
-    with managed(model, instruction=TASK, camera_timeout=0.5, manager=manager) as lab:
+    with managed(model, instruction=TASK, camera_timeout=1.5, manager=manager) as lab:
         left_alone(lab)
         lab.wait(lambda: lab.readings)
         lab.film.silent.add(lab.topics[0])
