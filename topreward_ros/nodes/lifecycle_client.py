@@ -96,7 +96,11 @@ class LifecycleClient:
 
     async def ask(self, seconds: float) -> str:
         """Returns the state, `unknown` where no answer comes within `seconds`."""
-        answer = await self._waiting.answer(self._get, GetState.Request(), seconds)
+        end = self._waiting.now() + seconds
+        answer = None
+        while answer is None and (left := end - self._waiting.now()) > 0.0:
+            # A request to a process that has died is never answered; one that was started anew is.
+            answer = await self._waiting.answer(self._get, GetState.Request(), min(STEP, left))
         self._note(answer.current_state.label if answer is not None else UNKNOWN)
         return self.state
 
