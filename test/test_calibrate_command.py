@@ -38,12 +38,14 @@ STORE = get_typestore(Stores.ROS2_JAZZY)
 IMAGE = "sensor_msgs/msg/Image"
 
 
-def write_bag(path, seed, success, topic="/camera/image_raw", frames=8):
+def write_bag(path, seed, success, topic="/camera/image_raw", frames=8, more_topics=()):
     header = STORE.types["std_msgs/msg/Header"]
     stamp = STORE.types["builtin_interfaces/msg/Time"]
     rng = np.random.default_rng(seed)
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        connection = writer.add_connection(topic, IMAGE, typestore=STORE)
+        connections = [
+            writer.add_connection(name, IMAGE, typestore=STORE) for name in (topic, *more_topics)
+        ]
         for index in range(frames):
             brightness = 0 if success else 28 * index
             pixels = rng.integers(0, 30, (64, 64, 3)).astype(np.uint8) + np.uint8(brightness)
@@ -53,7 +55,8 @@ def write_bag(path, seed, success, topic="/camera/image_raw", frames=8):
                 encoding="rgb8", is_bigendian=0, step=192, data=pixels.reshape(-1),
             )  # fmt: skip
             nanoseconds = when.sec * 10**9 + when.nanosec
-            writer.write(connection, nanoseconds, STORE.serialize_cdr(message, IMAGE))
+            for connection in connections:
+                writer.write(connection, nanoseconds, STORE.serialize_cdr(message, IMAGE))
     return path
 
 
@@ -130,7 +133,7 @@ def test_the_calibration_is_accepted_by_a_node_with_the_same_model_and_no_other(
     scorer = load_scorer(str(checkpoint), device="cpu", frame_size=(64, 64))
     setup = ScoringSetup(
         scorer.name, scorer.fingerprint, scorer.prompt_form.value, scorer.frame_size,
-        scorer.sample_rate,
+        scorer.sample_rate, cameras=1, layout="row", camera_max_age=0.5, max_pairs=256,
     )  # fmt: skip
     calibration.check(setup, SuccessSettings())
     larger = load_scorer(str(checkpoint), device="cpu", frame_size=(96, 96))
@@ -240,6 +243,31 @@ def test_a_threshold_that_misses_most_successes_is_warned_of(
     report = capsys.readouterr().err
     assert "Successes detected: 0.0%" in report
     assert "0 of 22 may lie above it, and with 38 failures it would be 1" in report
+
+
+def test_another_limit_on_pairs_scores_anew(calibrated, checkpoint, episodes, tmp_path, capsys):
+    (tmp_path / "scores.jsonl").write_bytes((calibrated / "scores.jsonl").read_bytes())
+    arguments = [
+        str(episodes), *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path),
+        "--max-pairs", "4",
+    ]  # fmt: skip
+    main(arguments)  # whether a random model is fit to be calibrated so is not asked here
+    assert "scoring anew" in capsys.readouterr().err
+    head = json.loads(lines(tmp_path / "scores.jsonl")[0])
+    assert (head["max_pairs"], head["cameras"], head["layout"]) == (4, 1, "row")
+
+
+def test_recordings_with_different_numbers_of_cameras_are_refused_by_name(
+    checkpoint, tmp_path, capsys
+):
+    write_bag(tmp_path / "one", 1, True)
+    write_bag(tmp_path / "two", 2, False, more_topics=("/wrist/image_raw",))
+    write_labels(tmp_path, [("one", TASK, 1), ("two", TASK, 0)])
+    arguments = [str(tmp_path), *model_arguments(checkpoint), "--output", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    refusal = capsys.readouterr().err
+    assert "two has 2 image topics" in refusal
+    assert "--cameras" in refusal
 
 
 def test_other_settings_score_anew(calibrated, checkpoint, episodes, tmp_path, capsys):

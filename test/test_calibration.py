@@ -29,7 +29,7 @@ from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.method.verifying import VerificationError, verify
 
 TASK = "put the red cube on the green disc"
-SETUP = ScoringSetup("demo", "a1b2c3", "raw", (96, 96), 2.0)
+SETUP = ScoringSetup("demo", "a1b2c3", "raw", (96, 96), 2.0, 2, "row", 0.5, 256)
 DETECTOR = SuccessSettings(window=2, hold=0.5, min_duration=1.0)
 BOUND = FalseStopBound(rate=0.1, confidence=0.9)
 
@@ -263,7 +263,8 @@ def test_a_saved_calibration_is_read_back_as_it_was(tmp_path):
     ("where", "value", "sentence"),
     [
         (["format"], "other", "not a calibration"),
-        (["version"], 2, "version 2"),
+        (["version"], 3, "version 3"),
+        (["version"], 1, "version 1, and 2 is read here; calibrate again"),
         (["setup", "frame_size"], [96], "setup.frame_size is .96.; expected .height, width."),
         (["setup", "fingerprint"], None, "setup.fingerprint"),
         (["setup", "camera"], "wrist", "setup.camera is unknown"),
@@ -319,12 +320,24 @@ def test_a_calibration_holds_for_its_own_setup_and_for_a_stricter_detector():
         ({"frame_size": (256, 256)}, "frame size was .96, 96., now .256, 256."),
         ({"sample_rate": 4.0}, "sample rate was 2.0, now 4.0"),
         ({"motion_threshold": 4.0}, "motion threshold was None, now 4.0"),
+        ({"cameras": 1}, "number of cameras was 2, now 1"),
+        ({"layout": "main_inset"}, "layout was row, now main_inset"),
+        ({"camera_max_age": 0.1}, "camera age limit was 0.5, now 0.1"),
+        ({"max_pairs": 64}, "max_pairs was 256, now 64"),
     ],
 )
 def test_another_setup_is_refused_by_what_differs(change, named):
     calibration = calibrate(episodes(), SETUP, DETECTOR, BOUND)
     with pytest.raises(CalibrationMismatch, match=named):
         calibration.check(replace(SETUP, **change), DETECTOR)
+
+
+def test_one_camera_may_have_any_layout_and_age_limit():
+    alone = replace(SETUP, cameras=1)
+    calibration = calibrate(episodes(), alone, DETECTOR, BOUND)
+    calibration.check(replace(alone, layout="main_inset", camera_max_age=0.1), DETECTOR)
+    with pytest.raises(CalibrationMismatch, match="number of cameras was 1, now 2; the layout was"):
+        calibration.check(replace(SETUP, layout="main_inset"), DETECTOR)
 
 
 @pytest.mark.parametrize("change", [{"window": 3}, {"hold": 0.2}, {"min_duration": 0.0}])

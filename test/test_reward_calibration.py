@@ -40,6 +40,10 @@ def write(model, path, **other):
         "prompt": "raw",
         "frame_size": tuple(scorer.frame_size),
         "sample_rate": 2.0,
+        "cameras": 1,
+        "layout": "row",
+        "camera_max_age": 0.5,
+        "max_pairs": 256,
         **other,
     }
     task = TaskCalibration(
@@ -83,6 +87,31 @@ def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, t
         assert not live.change("configure")
         live.wait(lambda: live.status("model") and "another" in live.status("model").message)
         assert live.state() == "unconfigured"
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "named"),
+    [
+        ({"cameras": 1}, "number of cameras was 1, now 2"),
+        ({"layout": "main_inset"}, "layout was main_inset, now row"),
+        ({"camera_max_age": 0.1}, "camera age limit was 0.1, now 0.5"),
+        ({"max_pairs": 64}, "max_pairs was 64, now 256"),
+    ],
+)
+def test_a_calibration_of_other_frames_fails_configure(model, tmp_path, calibrated, named):
+    other = write(model, tmp_path / "other.yaml", **{"cameras": 2, **calibrated})
+    with stack(model, cameras=2, instruction=TASK, calibration_file=other) as live:
+        assert not live.change("configure")
+        live.wait(lambda: live.status("model") and named in live.status("model").message)
+
+
+def test_a_layout_that_was_not_calibrated_fails_activate_only_with_several_cameras(model, tmp_path):
+    for cameras in (1, 2):
+        path = write(model, tmp_path / f"{cameras}.yaml", cameras=cameras)
+        with stack(model, cameras=cameras, instruction=TASK, calibration_file=path) as live:
+            assert live.change("configure")
+            assert not live.set(layout="main_inset")
+            assert live.change("activate") == (cameras == 1)
 
 
 def test_a_rate_that_was_not_calibrated_fails_activate_with_a_sentence(model, calibration):

@@ -1,9 +1,8 @@
 """A calibration: what was measured for a task, under which setup, and who may use it.
 
-A threshold holds for the model, prompt, frame size and rate it was measured with, for the task it
-was measured on, and for a detector that is at least as strict. So a calibration carries all of
-that, and whoever uses it asks first. `calibrating.calibrate` makes one,
-`calibration_file` keeps it.
+A threshold holds for the model, prompt and frames it was measured with, for the task it was
+measured on, and for a detector that is at least as strict. So a calibration carries all of that,
+and whoever uses it asks first. `calibrating.calibrate` makes one, `calibration_file` keeps it.
 """
 
 from __future__ import annotations
@@ -13,6 +12,17 @@ from dataclasses import dataclass
 
 from topreward_ros.method.progress import CalibratedProgress, ProgressError
 from topreward_ros.method.success import SuccessError, SuccessSettings
+
+_OF_FRAMES = {
+    "prompt": "prompt",
+    "frame_size": "frame size",
+    "sample_rate": "sample rate",
+    "motion_threshold": "motion threshold",
+    "max_pairs": "limit max_pairs",
+    "cameras": "number of cameras",
+}
+"""What decides the log-probs beside the weights, in words."""
+_OF_SEVERAL_CAMERAS = {"layout": "layout", "camera_max_age": "camera age limit"}
 
 
 class CalibrationError(ValueError):
@@ -42,6 +52,10 @@ class ScoringSetup:
         prompt: name of the prompt form.
         frame_size: (height, width) px.
         sample_rate: frames per second.
+        cameras: how many share a frame.
+        layout: how they share it; as camera_max_age, it decides nothing where there is only one.
+        camera_max_age: s between the pictures of a frame.
+        max_pairs: pairs of frames kept at most.
         motion_threshold: grey levels of the motion gate; None: off.
     """
 
@@ -50,6 +64,10 @@ class ScoringSetup:
     prompt: str
     frame_size: tuple[int, int]
     sample_rate: float
+    cameras: int
+    layout: str
+    camera_max_age: float
+    max_pairs: int
     motion_threshold: float | None = None
 
 
@@ -158,10 +176,11 @@ class Calibration:
                 f'"{ours.model}" ({ours.fingerprint})',
                 f'"{theirs.model}" ({theirs.fingerprint})',
             )
-        for name in ("prompt", "frame_size", "sample_rate", "motion_threshold"):
+        several = max(setup.cameras, self.setup.cameras) > 1
+        for name, words in (_OF_FRAMES | _OF_SEVERAL_CAMERAS if several else _OF_FRAMES).items():
             ours, theirs = getattr(self.setup, name), getattr(setup, name)
             if ours != theirs:
-                yield f"the {name.replace('_', ' ')}", ours, theirs
+                yield f"the {words}", ours, theirs
 
     def _of_detector(self, detector: SuccessSettings) -> Iterable[tuple[str, object, object]]:
         if detector.window != self.detector.window:

@@ -20,7 +20,7 @@ from topreward_ros.method.calibration import (
 from topreward_ros.method.success import SuccessError, SuccessSettings
 
 FORMAT = "topreward_ros/calibration"
-VERSION = 1
+VERSION = 2
 HEADER = (
     "# Written by `ros2 run topreward_ros calibrate`. Log-probs are in nats, times in seconds.\n"
 )
@@ -67,7 +67,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise CalibrationError(f'it is not a calibration; expected "format: {FORMAT}" in it.')
     if document.get("version") != VERSION:
         raise CalibrationError(
-            f"it has version {document.get('version')}, and {VERSION} is read here; make it again."
+            f"it has version {document.get('version')}, and {VERSION} is read here; calibrate "
+            "again."
         )
     return document
 
@@ -156,6 +157,10 @@ _SETUP: dict[str, Callable[[object], Any]] = {
     "prompt": _text,
     "frame_size": _size,
     "sample_rate": _number,
+    "cameras": _count,
+    "layout": _text,
+    "camera_max_age": _number,
+    "max_pairs": _count,
     "motion_threshold": _optional_number,
 }
 _DETECTOR: dict[str, Callable[[object], Any]] = {

@@ -80,7 +80,7 @@ def check_calibration(
     """Makes sure that a calibration holds for what is set now.
 
     Raises:
-        CalibrationMismatch: it was made with another model, prompt, frame size, rate or detector.
+        CalibrationMismatch: it was made with another model, prompt, detector, or other frames.
     """
     setup = ScoringSetup(
         model=scorer.name,
@@ -88,6 +88,10 @@ def check_calibration(
         prompt=scorer.prompt_form.value,
         frame_size=tuple(scorer.frame_size),
         sample_rate=sample_rate(parameters, scorer),
+        cameras=len(parameters.cameras),
+        layout=parameters.layout,
+        camera_max_age=parameters.camera_max_age,
+        max_pairs=parameters.max_pairs,
         motion_threshold=_motion_threshold(parameters),
     )
     calibration.check(setup, _detector(parameters, None))

@@ -80,11 +80,15 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         prompt=scorer.prompt_form.value,
         frame_size=(int(scorer.frame_size[0]), int(scorer.frame_size[1])),
         sample_rate=intake.sample_rate,
+        cameras=len(options.cameras or _topics(recordings[0], options)),
+        layout=intake.layout.value,
+        camera_max_age=intake.camera_max_age,
+        max_pairs=options.max_pairs,
         motion_threshold=intake.motion_threshold,
     )
     if reference:
         reference.check(setup, reference.detector)
-    episodes = _score_all(scorer, recordings, intake, options, console)
+    episodes = _score_all(scorer, setup, recordings, intake, options, console)
     if reference:
         return _verify(reference, episodes, options, console)
     calibration = calibrate(episodes, setup, detector, bound, pooled=options.pool)
@@ -129,20 +133,21 @@ def _load(options: argparse.Namespace) -> VideoScorer:
     )
 
 
+def _topics(recording: LabelledRecording, options: argparse.Namespace) -> list[str]:
+    return list(open_recording(recording.path, options.fps).topics)
+
+
 def _score_all(
     scorer: VideoScorer,
+    setup: ScoringSetup,
     recordings: list[LabelledRecording],
     intake: IntakeSettings,
     options: argparse.Namespace,
     console: Console,
 ) -> list[LabelledEpisode]:
     options.output.mkdir(parents=True, exist_ok=True)
-    conditions = {
-        "fingerprint": scorer.fingerprint,
-        "cameras": options.cameras,
-        "fps": options.fps,
-        **asdict(intake),
-    }
+    conditions = asdict(setup) | {"topics": options.cameras, "fps": options.fps}
+    del conditions["model"]  # the same weights may be found by another name
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     live = console.is_terminal
     episodes = []
@@ -155,11 +160,21 @@ def _score_all(
         for number, recording in enumerate(bar.track(recordings), start=1):
             episode = scores.episode(recording)
             if episode is None:
+                _check_cameras(recording, setup.cameras, options)
                 episode = scores.add(recording, *_score(scorer, recording, intake, options))
                 if not live:
                     console.print(f"{number} of {len(recordings)} {recording.path}")
             episodes.append(episode)
     return episodes
+
+
+def _check_cameras(recording: LabelledRecording, cameras: int, options: argparse.Namespace) -> None:
+    topics = options.cameras or _topics(recording, options)
+    if len(topics) != cameras:
+        raise LabelsError(
+            f"{recording.path} has {len(topics)} image topics ({', '.join(topics)}), and the first "
+            f"recording {cameras}; name those that all of them have with --cameras."
+        )
 
 
 def _score(
