@@ -55,10 +55,13 @@ def episodes(seed=0, failures=40, successes=30, instruction=TASK):
     ]
 
 
-def is_stopped(episode, settings):
+def is_stopped(episode, settings, merged=False):
     detector = SuccessDetector(settings)
-    readings = zip(episode.log_probs, episode.episode_times, strict=True)
-    return [detector.update(*reading) for reading in readings][-1].success
+    for reading in zip(episode.log_probs, episode.episode_times, strict=True):
+        if merged:
+            detector.interrupt()
+        state = detector.update(*reading)
+    return state.success
 
 
 @pytest.mark.parametrize(
@@ -166,6 +169,24 @@ def test_false_stops_and_detections_are_those_of_the_live_detector():
     assert task.false_stops == sum(stopped[:40]) == BOUND.allowed_false_stops(40)
     assert task.detection_rate.value == sum(stopped[40:]) / 30
     assert task.longest_failure == 5.5
+
+
+def test_readings_that_are_merged_by_two_would_break_the_promise_if_nobody_noticed():
+    rng = np.random.default_rng(2)
+    detector = SuccessSettings()
+    times = tuple(0.5 * k for k in range(40))
+    noise = rng.normal(-5.0, 2.0, (400, 40)).clip(max=0.0)
+    failures = [LabelledEpisode("", TASK, False, tuple(curve), times) for curve in noise]
+    merged = [
+        replace(one, log_probs=one.log_probs[::2], episode_times=one.episode_times[::2])
+        for one in failures
+    ]
+    levels = episode_levels(failures, detector)
+    threshold = float(np.quantile(levels, 1.0 - BOUND.rate))
+    assert np.mean(levels > threshold) <= BOUND.rate
+    assert np.mean(episode_levels(merged, detector) > threshold) > 1.3 * BOUND.rate
+    noticing = replace(detector, threshold=threshold)
+    assert not any(is_stopped(one, noticing, merged=True) for one in merged)
 
 
 def test_floor_is_where_episodes_start_and_ceiling_where_successes_end():

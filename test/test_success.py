@@ -61,6 +61,27 @@ def test_an_unknown_or_infinite_log_prob_is_no_success_and_starts_the_hold_anew(
     assert latch_time(windowed, [0.0, 0.0, bad, 0.0, 0.0, 0.0]) == 2.5
 
 
+@hypothesis.settings(deadline=None)
+@given(
+    st.lists(st.tuples(value, st.booleans()), max_size=40),
+    st.floats(-15.0, -1.0),
+    st.integers(1, 4),
+)
+def test_what_latches_with_readings_missing_would_latch_with_all(readings, threshold, window):
+    settings = SuccessSettings(threshold, window, hold=1.0, min_duration=2.0)
+    detector, missing = SuccessDetector(settings), False
+    success = False
+    for index, (log_prob, scored) in enumerate(readings):
+        if not scored:
+            missing = True
+            continue
+        if missing:
+            detector.interrupt()
+        success, missing = detector.update(log_prob, index / 2).success, False
+    log_probs, times = [one for one, _ in readings], [index / 2 for index in range(len(readings))]
+    assert not success or latch_level(log_probs, times, settings) > threshold
+
+
 def test_success_stays_once_it_is_there():
     settings = SuccessSettings(-1.0, window=1, hold=0.0, min_duration=0.0)
     states = run(settings, [-5.0, -0.1, -9.0, math.nan, -9.0])

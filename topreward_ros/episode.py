@@ -51,7 +51,8 @@ class Reading:
         progress_source: `calibrated` or `running`.
         reward: of this step, without unit.
         reward_form: `difference` or `exp_clip`.
-        success_score: nat, mean of the last log-probs; NaN before the window is full.
+        success_score: nat, mean of the last log-probs; NaN before the window is full, which it
+            has to become anew where frames were merged into one reading.
         success_threshold: nat; None: success is never claimed.
         success: latched.
         success_since: s, episode time at which it latched; None before.
@@ -98,6 +99,7 @@ class Episode:
         self._log_prob = math.nan
         self._scored: tuple[int, str] | None = None
         self._readings = 0
+        self._unread = 0
         self._baseline = self._new_baseline(0.0)
 
     @property
@@ -127,9 +129,14 @@ class Episode:
         if frame is not None:
             self._session.append(frame, round(stamp - first, STAMP_DIGITS))
         self._first, self._last = first, stamp
+        self._unread += 1
 
     def update(self) -> Reading | None:
-        """Scores the video so far; None when no frame came since the last reading."""
+        """Scores the video so far; None when no frame came since the last reading.
+
+        Several frames since then make one reading, and success has to be held anew from it on: a
+        threshold is chosen on episodes of which every frame was scored.
+        """
         if not self._session.frames or self._last == self._read_to:
             return None
         before = time.perf_counter()
@@ -167,6 +174,9 @@ class Episode:
 
     def _read(self, log_prob: float, model_time: float) -> Reading:
         base, episode_time = self._baseline, self._last - self._first
+        if self._unread > 1:
+            base.success.interrupt()
+        self._unread = 0
         progress = base.progress.update(log_prob)
         state = base.success.update(log_prob, episode_time - base.start)
         return Reading(

@@ -7,6 +7,9 @@ of time is the camera's, since the episode's start.
 A log-prob that is NaN (or plus infinity, which no log-probability is) is unknown and makes the
 score NaN as long as it is in the window; minus infinity makes it minus infinity. Neither is above
 any threshold, so both start the hold anew. A success that latched before stays.
+
+Every frame counts, each with its reading: fewer readings are a laxer detector, because the dips
+between them go unseen. Where some are missing (`interrupt`), window and hold start anew.
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ class SuccessState:
     """What the detector knows after a reading.
 
     Attributes:
-        score: nat, mean of the last `window` log-probs; NaN before the window is full.
+        score: nat, mean of the last `window` log-probs; NaN where there are not so many.
         success: latched: it stays true once it is.
         since: s, episode time of the reading at which success latched; None before.
     """
@@ -106,6 +109,16 @@ class SuccessDetector:
         if self._since is None and self._held(episode_time):
             self._since = episode_time
         return SuccessState(score, self._since is not None, self._since)
+
+    def interrupt(self) -> None:
+        """Starts window and hold anew, for readings are missing before the next one.
+
+        What latches after it would have latched with the missing readings too. A success that has
+        latched already needs no window, and keeps its score.
+        """
+        if self._since is None:
+            self._recent.clear()
+            self._above_since = None
 
     def _score(self) -> float:
         if len(self._recent) < self.settings.window:

@@ -75,6 +75,7 @@ class RewardDiagnostics:
             "frames_selected": str(episode.intake.selected if episode else 0),
             "frames_without_motion": str(episode.intake.gated if episode else 0),
             "pending_frames": str(pending),
+            "merged_frames": str(node.scoring.merged),
             "latency_ms_p50": f"{middle:.1f}",
             "latency_ms_p95": f"{high:.1f}",
             "model_time_ms": f"{last.model_time * 1e3:.1f}" if last else "nan",
@@ -92,8 +93,11 @@ class RewardDiagnostics:
             return WARN, "Waiting for an instruction on task_instruction."
         if self._lost():
             return ERROR, f"Without usable image: {', '.join(self._lost())}."
-        if pending >= LAGGING_FRAMES:
-            return WARN, f"Scoring is {pending} frames behind; scores are merged."
+        if pending >= LAGGING_FRAMES or node.scoring.merged:
+            return WARN, (
+                f"Scoring is {max(pending, node.scoring.merged)} frames behind; scores are merged, "
+                "and success is not claimed over merged ones."
+            )
         if episode.warning:
             return WARN, episode.warning
         return OK, "Scoring." if episode.last else "Waiting for the first frame."
