@@ -203,6 +203,24 @@ def test_the_promise_reaches_as_far_as_the_longest_failure_and_no_success_stretc
     assert calibrate([*made, slow], SETUP, DETECTOR, BOUND).tasks[0].longest_failure == 5.5
 
 
+def test_success_after_the_longest_failure_is_no_detection_in_calibration_and_verification():
+    made = episodes()
+    slow = [
+        replace(one, episode_times=tuple(6.0 + time for time in one.episode_times))
+        if one.success
+        else one
+        for one in made
+    ]
+    calibration = calibrate(slow, SETUP, DETECTOR, BOUND)
+    assert calibration.tasks[0].detection_rate.value == 0.0
+    assert (
+        calibration.tasks[0].threshold == calibrate(made, SETUP, DETECTOR, BOUND).tasks[0].threshold
+    )
+    assert calibration.detector == DETECTOR
+    late = [replace(one, success=False) for one in slow if one.success]
+    assert verify(calibration, late)[0].false_stop_rate.value == 0.0
+
+
 def test_failures_that_cannot_latch_leave_the_threshold_at_the_floor():
     short = [replace(one, log_probs=(-8.0,), episode_times=(0.0,)) for one in episodes()[:40]]
     task = calibrate([*short, *episodes()[40:]], SETUP, DETECTOR, BOUND).tasks[0]
@@ -300,6 +318,7 @@ def test_a_saved_calibration_is_read_back_as_it_was(tmp_path):
         (["tasks", 0, "instructions"], TASK, "list of texts"),
         (["tasks", 0, "instructions"], [], "no instruction"),
         (["tasks", 0, "failures"], -4, "tasks.0..failures"),
+        (["tasks", 0, "longest_failure"], -4.0, "time limit"),
     ],
 )
 def test_a_damaged_file_is_refused_by_field(tmp_path, where, value, sentence):

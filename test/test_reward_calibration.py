@@ -32,7 +32,7 @@ def calibration(model, tmp_path_factory):
     return write(model, tmp_path_factory.mktemp("calibrations") / "task.yaml")
 
 
-def write(model, path, **other):
+def write(model, path, threshold=THRESHOLD, longest_failure=30.0, **other):
     scorer = load_scorer(str(model), device="cpu")
     setup = {
         "model": scorer.name,
@@ -50,7 +50,7 @@ def write(model, path, **other):
         instructions=(TASK,),
         floor=FLOOR,
         ceiling=CEILING,
-        threshold=THRESHOLD,
+        threshold=threshold,
         false_stop_rate=0.05,
         confidence=0.95,
         failures=100,
@@ -58,7 +58,7 @@ def write(model, path, **other):
         false_stops=1,
         detection_rate=Interval(0.9, 0.85, 0.95),
         auc=Interval(0.95, 0.9, 0.99),
-        longest_failure=30.0,
+        longest_failure=longest_failure,
     )
     save_calibration(Calibration(ScoringSetup(**setup), SuccessSettings(), (task,)), path)
     return str(path)
@@ -72,6 +72,20 @@ def test_floor_ceiling_and_threshold_of_the_task_are_used(model, calibration):
             assert reading.progress == pytest.approx(min(max(expected, 0.0), 1.0), abs=1e-6)
             assert reading.progress_source == "calibrated"
             assert reading.success_threshold == THRESHOLD
+
+
+def test_no_success_is_claimed_after_the_longest_failure_and_diagnostics_say_so(model, tmp_path):
+    # Success would latch at 2.0 s: the window of 3 is full at 1.0 s and held for 1 s.
+    for longest in (1.5, 2.0):
+        path = write(model, tmp_path / "short.yaml", threshold=-19.0, longest_failure=longest)
+        with stack(model, instruction=TASK, calibration_file=path) as live:
+            live.up()
+            readings = live.play(0, 5)
+            assert min(reading.log_prob for reading in readings) > -19.0
+            assert readings[-1].success == (longest == 2.0)
+            live.wait(lambda: live.status("episode") and live.values("episode")["readings"] == "6")
+            assert ("longer than 1.5 s" in live.status("episode").message) == (longest == 1.5)
+            assert live.status("episode").level == (b"\1" if longest == 1.5 else b"\0")
 
 
 def test_a_threshold_that_was_set_rules_over_the_calibrations(model, calibration):
@@ -130,7 +144,7 @@ def test_a_task_that_was_not_calibrated_is_scored_and_never_a_success(model, cal
         live.up()
         reading = live.play(0, 0)[0]
         assert math.isnan(reading.success_threshold) and reading.progress_source == "running"
-        live.wait(lambda: live.status("episode").level == b"\1")
+        live.wait(lambda: (status := live.status("episode")) and status.level == b"\1")
         assert "open the drawer" in live.status("episode").message
 
 

@@ -82,7 +82,7 @@ def calibrate(
         raise CalibrationRefusedError("There are no episodes to calibrate with.")
     instructions = tuple(dict.fromkeys(one.instruction for one in episodes))
     groups = (instructions,) if pooled else tuple((text,) for text in instructions)
-    detector = replace(detector, threshold=None)
+    detector = replace(detector, threshold=None, max_time=None)
     tasks = tuple(
         _calibrate_task(
             [one for one in episodes if one.instruction in group], group, detector, bound
@@ -102,7 +102,8 @@ def _calibrate_task(
         f" and {len(instructions) - 1} more" if instructions[1:] else ""
     )
     labels = np.array([one.success for one in episodes])
-    levels = episode_levels(episodes, detector)
+    longest = max((one.episode_times[-1] for one in episodes if not one.success), default=0.0)
+    levels = episode_levels(episodes, replace(detector, max_time=longest))
     successes, failures = int(labels.sum()), int((~labels).sum())
     if successes < 2:
         raise CalibrationRefusedError(
@@ -130,7 +131,7 @@ def _calibrate_task(
             int((levels[labels] > threshold).sum()), successes, bound.confidence
         ),
         auc=auc_interval(success_auc(levels, labels), successes, failures, bound.confidence),
-        longest_failure=max(one.episode_times[-1] for one in episodes if not one.success),
+        longest_failure=longest,
     )
 
 

@@ -8,7 +8,7 @@ and whoever uses it asks first. `calibrating.calibrate` makes one, `calibration_
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from topreward_ros.method.progress import CalibratedProgress, ProgressError
 from topreward_ros.method.success import SuccessError, SuccessSettings
@@ -87,7 +87,8 @@ class TaskCalibration:
         false_stops: of those failures, how many lie above the threshold.
         detection_rate: share of those successes above the threshold, with its interval.
         auc: area under the ROC curve of the episodes' latch levels, with its interval.
-        longest_failure: s; the promise is for attempts no longer than that.
+        longest_failure: s; the promise is for attempts no longer than that, so no success latches
+            later.
     """
 
     instructions: tuple[str, ...]
@@ -109,7 +110,7 @@ class TaskCalibration:
             raise CalibrationError("A calibrated task has no instruction; expected at least one.")
         try:
             CalibratedProgress(self.floor, self.ceiling)
-            SuccessSettings(self.threshold)
+            SuccessSettings(self.threshold, max_time=self.longest_failure)
         except (ProgressError, SuccessError) as error:
             raise CalibrationError(f'Task "{self.instructions[0]}": {error}') from None
         for name in ("false_stop_rate", "confidence"):
@@ -126,7 +127,7 @@ class Calibration:
 
     Attributes:
         setup: what decided the log-probs.
-        detector: window, hold and minimum duration of the levels; its threshold is None.
+        detector: window, hold and minimum duration of the levels; it has no threshold and no end.
         tasks: at least one.
     """
 
@@ -148,6 +149,10 @@ class Calibration:
             f'The calibration has no task "{instruction}"; it was made for {known}. Calibrate this '
             "task too, or use no calibration for it."
         )
+
+    def detector_of(self, task: TaskCalibration) -> SuccessSettings:
+        """The detector that the promise for one of the tasks is about."""
+        return replace(self.detector, threshold=task.threshold, max_time=task.longest_failure)
 
     def check(self, setup: ScoringSetup, detector: SuccessSettings) -> None:
         """Asks whether the calibration holds for a setup and a detector.

@@ -29,7 +29,7 @@ HEADER = (
 def save_calibration(calibration: Calibration, path: Path | str) -> None:
     """Writes the file; the same calibration always gives the same bytes."""
     detector = asdict(calibration.detector)
-    del detector["threshold"]
+    del detector["threshold"], detector["max_time"]  # each task has its own
     document = {
         "format": FORMAT,
         "version": VERSION,

@@ -60,7 +60,7 @@ def verify(
             np.array([one.success for one in episodes if one.instruction in task.instructions]),
             episode_levels(
                 [one for one in episodes if one.instruction in task.instructions],
-                calibration.detector,
+                calibration.detector_of(task),
             ),
         )
         for task in calibration.tasks

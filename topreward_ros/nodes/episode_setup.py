@@ -116,7 +116,8 @@ def episode_maker(
     """Returns what makes the episode on the scoring thread, and a warning or "".
 
     An instruction that a calibration does not know runs without one, and success is not claimed
-    for it unless the parameter success_threshold is set.
+    for it unless the parameter success_threshold is set. For one that it knows, none is claimed any
+    more once the episode is longer than all that it was calibrated with.
 
     Raises:
         CalibrationMismatch: the calibration does not hold for what is set now.
@@ -129,6 +130,14 @@ def episode_maker(
         return Episode(loaded, instruction, settings)
 
     return make, warning
+
+
+def promise_ends(calibration: Calibration | None, instruction: str) -> float | None:
+    """Returns the s of an episode after which its calibration promises nothing; None: no end."""
+    try:
+        return calibration.for_instruction(instruction).longest_failure if calibration else None
+    except CalibrationMismatch:
+        return None
 
 
 def sample_rate(parameters: RewardParameters, scorer: VideoScorer) -> float:
@@ -154,18 +163,21 @@ def _settings(
         threshold = parameters.success_threshold
     settings = EpisodeSettings(
         reward_form=RewardForm(parameters.reward_form),
-        success=_detector(parameters, threshold),
+        success=_detector(parameters, threshold, task.longest_failure if task else None),
         progress=CalibratedProgress(task.floor, task.ceiling) if task else None,
     )
     return settings, warning
 
 
-def _detector(parameters: RewardParameters, threshold: float | None) -> SuccessSettings:
+def _detector(
+    parameters: RewardParameters, threshold: float | None, max_time: float | None = None
+) -> SuccessSettings:
     return SuccessSettings(
         threshold=threshold,
         window=parameters.success_window,
         hold=parameters.success_hold,
         min_duration=parameters.success_min_duration,
+        max_time=max_time,
     )
 
 

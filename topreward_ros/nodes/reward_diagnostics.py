@@ -17,8 +17,10 @@ from topreward_ros.nodes.diagnostics import (
     diagnostic_status,
     memory_values,
 )
+from topreward_ros.nodes.episode_setup import promise_ends
 
 if TYPE_CHECKING:
+    from topreward_msgs.msg import RewardStamped
     from topreward_ros.nodes.reward_node import RewardNode
 
 LAGGING_FRAMES = 3
@@ -98,6 +100,12 @@ class RewardDiagnostics:
                 f"Scoring is {max(pending, node.scoring.merged)} frames behind; scores are merged, "
                 "and success is not claimed over merged ones."
             )
+        limit = promise_ends(node.runner.equipment.calibration, episode.instruction)
+        if limit is not None and _undecided_after(limit, episode.last):
+            return WARN, (
+                f"No success is claimed any more: the episode is longer than {limit:g} s, the "
+                "longest failure that was calibrated with. Calibrate with longer ones."
+            )
         if episode.warning:
             return WARN, episode.warning
         return OK, "Scoring." if episode.last else "Waiting for the first frame."
@@ -121,3 +129,7 @@ class RewardDiagnostics:
             )
             for topic, camera in node.runner.equipment.watch.cameras.items()
         ]
+
+
+def _undecided_after(limit: float, last: RewardStamped | None) -> bool:
+    return last is not None and not last.success and last.episode_time > limit
