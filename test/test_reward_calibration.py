@@ -93,6 +93,17 @@ def test_a_threshold_that_was_set_rules_over_the_calibrations(model, calibration
     with stack(model, instruction=TASK, **given) as live:
         live.up()
         assert live.play(0, 0)[0].success_threshold == -5.0
+        live.wait(lambda: live.status("episode") and live.values("episode")["readings"] == "1")
+        assert live.status("episode").level == b"\0"
+
+
+def test_a_threshold_below_the_calibrations_is_taken_with_a_warning(model, calibration):
+    given = {"calibration_file": calibration, "success_threshold": -10.0}
+    with stack(model, instruction=TASK, **given) as live:
+        live.up()
+        assert live.play(0, 0)[0].success_threshold == -10.0
+        live.wait(lambda: (status := live.status("episode")) and status.level == b"\1")
+        assert "-10 nat, below the calibrated -9.5" in live.status("episode").message
 
 
 def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, tmp_path):

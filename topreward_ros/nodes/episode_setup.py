@@ -161,6 +161,11 @@ def _settings(
         threshold = task.threshold
     if not math.isnan(parameters.success_threshold):
         threshold = parameters.success_threshold
+        if task is not None and threshold < task.threshold:
+            warning = (
+                f"success_threshold is {threshold:g} nat, below the calibrated {task.threshold:g}: "
+                "the calibration's bound on false stops does not hold. Set it no lower, or to .nan."
+            )
     settings = EpisodeSettings(
         reward_form=RewardForm(parameters.reward_form),
         success=_detector(parameters, threshold, task.longest_failure if task else None),
