@@ -242,7 +242,8 @@ def test_a_threshold_that_misses_most_successes_is_warned_of(
     assert load_calibration(tmp_path / "calibration.yaml").tasks[0].threshold == -0.5
     report = capsys.readouterr().err
     assert "Successes detected: 0.0%" in report
-    assert "0 of 22 may lie above it, and with 38 failures it would be 1" in report
+    assert "0 of 22 may lie above it." in report
+    assert "fresh failures only, their number fixed beforehand (1 may lie above with 38)" in report
 
 
 def test_another_limit_on_pairs_scores_anew(calibrated, checkpoint, episodes, tmp_path, capsys):
@@ -406,3 +407,7 @@ def test_help_shows_the_labels_file_and_examples(capsys):
     shown = capsys.readouterr().out
     assert "path,instruction,success" in shown
     assert "59 for 5 % at 95 %" in shown
+    assert "Fix their number before you see a threshold" in shown
+    assert "confidence is that of each instruction by itself, not of all of them" in " ".join(
+        shown.split()
+    )

@@ -32,6 +32,8 @@ examples:
 
 The promise holds for failures like the ones given, so record them as the robot will run. The least
 number of failures is ln(1 - confidence) / ln(1 - rate): 59 for 5 % at 95 %, 22 for 10 % at 90 %.
+Fix their number before you see a threshold; to calibrate a second time, record fresh ones. The
+confidence is that of each instruction by itself, not of all of them together.
 Ctrl-C keeps the scores of finished episodes; the same command goes on from there.
 """
 
@@ -64,7 +66,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
     promise = parser.add_argument_group("the promise")
     _number(promise, "--false-stop-rate", bound.rate, "share of failures called a success")
-    _number(promise, "--confidence", bound.confidence, "of the promise and of intervals")
+    _number(promise, "--confidence", bound.confidence, "of each promise and of intervals")
     promise.add_argument(
         "--pool",
         action="store_true",

@@ -92,8 +92,10 @@ def _warning(task: TaskCalibration) -> str:
         "  Warning: this threshold misses most successes. Either they take longer than any failure "
         f"({task.longest_failure:.1f} s; later ones are never claimed), or the model cannot tell "
         "these failures from successes (see calibration.png), or a few failures that look like "
-        f"successes set it: {allowed} of {task.failures} may lie above it, and with "
-        f"{bound.failures_for(allowed + 1)} failures it would be {allowed + 1}."
+        f"successes set it: {allowed} of {task.failures} may lie above it. Adding failures until "
+        "the threshold pleases would void the confidence: calibrate a second time with fresh "
+        f"failures only, their number fixed beforehand ({allowed + 1} may lie above with "
+        f"{bound.failures_for(allowed + 1)})."
     )
 
 
