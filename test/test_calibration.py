@@ -288,7 +288,8 @@ def test_the_interval_of_an_auc_covers_it_and_stays_honest_when_classes_are_sepa
 
 
 def test_a_saved_calibration_is_read_back_as_it_was(tmp_path):
-    calibration = calibrate(episodes(instruction="Würfel → Scheibe"), SETUP, DETECTOR, BOUND)
+    made = [replace(one, recording=one.name) for one in episodes(instruction="Würfel → Scheibe")]
+    calibration = calibrate(made, SETUP, DETECTOR, BOUND)
     save_calibration(calibration, tmp_path / "a.yaml")
     assert load_calibration(tmp_path / "a.yaml") == calibration
     save_calibration(load_calibration(tmp_path / "a.yaml"), tmp_path / "b.yaml")
@@ -416,6 +417,24 @@ def test_episodes_that_cannot_show_false_stops_are_refused():
         verify(calibration, [one for one in episodes() if one.success])
     with pytest.raises(CalibrationMismatch, match="no task"):
         verify(calibration, episodes(instruction="fold"))
+
+
+def test_one_recording_never_counts_twice_nor_shows_what_was_learnt_from_it():
+    made = [replace(one, recording=one.name) for one in episodes()]
+    again = replace(made[3], name="copy")
+    with pytest.raises(CalibrationRefusedError, match="failure_3 and copy are the same recording"):
+        calibrate([*made, again], SETUP, DETECTOR, BOUND)
+    other = [replace(one, instruction="fold the towel") for one in made]
+    calibration = calibrate([*made, *other], SETUP, DETECTOR, BOUND)
+    assert set(calibration.tasks[0].recordings) == {one.name for one in made}
+    with pytest.raises(CalibrationRefusedError, match="are the same recording"):
+        calibrate([*made, *other], SETUP, DETECTOR, BOUND, pooled=True)
+    with pytest.raises(VerificationError, match="copy is one of the recordings"):
+        verify(calibration, [again])
+    fresh = replace(again, recording="fresh")
+    assert verify(calibration, [fresh])[0].failures == 1
+    with pytest.raises(VerificationError, match="copy and copy are the same recording"):
+        verify(calibration, [fresh, fresh])
 
 
 def test_a_task_that_was_not_calibrated_is_refused_with_those_that_were():

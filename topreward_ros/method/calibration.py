@@ -89,6 +89,7 @@ class TaskCalibration:
         auc: area under the ROC curve of the episodes' latch levels, with its interval.
         longest_failure: s; the promise is for attempts no longer than that, so no success latches
             later.
+        recordings: digests of the recordings it was made from, as far as they are known.
     """
 
     instructions: tuple[str, ...]
@@ -103,6 +104,7 @@ class TaskCalibration:
     detection_rate: Interval
     auc: Interval
     longest_failure: float
+    recordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses numbers that no measurement gives."""

@@ -36,7 +36,12 @@ def save_calibration(calibration: Calibration, path: Path | str) -> None:
         "setup": {**asdict(calibration.setup), "frame_size": list(calibration.setup.frame_size)},
         "detector": detector,
         "tasks": [
-            {**asdict(task), "instructions": list(task.instructions)} for task in calibration.tasks
+            {
+                **asdict(task),
+                "instructions": list(task.instructions),
+                "recordings": list(task.recordings),
+            }
+            for task in calibration.tasks
         ],
     }
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
@@ -175,4 +180,5 @@ _TASK: dict[str, Callable[[object], Any]] = {
     **dict.fromkeys(("floor", "ceiling", "threshold"), _number),
     **dict.fromkeys(("false_stop_rate", "confidence", "longest_failure"), _number),
     **dict.fromkeys(("failures", "successes", "false_stops"), _count),
+    "recordings": _texts,
 }

@@ -16,7 +16,7 @@ from topreward_ros.method.calibration import Calibration, ScoringSetup
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.conformal import FalseStopBound
 from topreward_ros.method.success import SuccessSettings
-from topreward_ros.method.verifying import verify
+from topreward_ros.method.verifying import check_fresh, verify
 from topreward_ros.offline.calibrate_arguments import parse_arguments
 from topreward_ros.offline.calibration_report import (
     calibration_lines,
@@ -30,6 +30,7 @@ from topreward_ros.offline.labelled_recordings import (
     label_paths,
     read_labels,
 )
+from topreward_ros.offline.recording_digest import recording_digest
 from topreward_ros.offline.score_file import ScoreFile
 from topreward_ros.video.intake import IntakeSettings
 from topreward_ros.video.recording import open_recording
@@ -88,6 +89,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     )
     if reference:
         reference.check(setup, reference.detector)
+        for one in recordings:
+            digest = recording_digest(one.path)
+            check_fresh(reference, str(one.path), one.instruction, digest)
     episodes = _score_all(scorer, setup, recordings, intake, options, console)
     if reference:
         return _verify(reference, episodes, options, console)

@@ -17,7 +17,8 @@ failures is called a success, with a stated confidence. Writes calibration.yaml 
 parameter calibration_file), calibration.json and calibration.png.
 """
 EXAMPLES = """\
-Recordings are rosbag2 bags or video files. labels.csv has the columns path, instruction, success:
+Recordings are rosbag2 bags or video files, each of its own attempt. labels.csv has the columns
+path, instruction, success:
 
   path,instruction,success
   bags/episode_000,put the red cube on the green disc,1
