@@ -54,6 +54,16 @@ def break_model(kind: str, good, directory):
     elif kind == "other family":
         config = json.loads((directory / "config.json").read_text())
         (directory / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+    elif kind == "heads in words":
+        config = json.loads((directory / "config.json").read_text())
+        config["text_config"]["num_attention_heads"] = "four"
+        (directory / "config.json").write_text(json.dumps(config))
+    elif kind == "no tokenizer":
+        (directory / "tokenizer.json").unlink()
+    elif kind == "threshold in words":
+        (directory / "topreward.json").write_text('{"success_threshold": "high"}')
+    elif kind == "no sample rate":
+        (directory / "topreward.json").write_text('{"sample_rate": 0}')
     elif kind == "no single True":
         from checkpoints import tiny_tokenizer
 
@@ -74,6 +84,10 @@ def break_model(kind: str, good, directory):
         ("damaged", "damaged"),
         ("pickled", "safetensors"),
         ("other family", "bert"),
+        ("heads in words", "config.json cannot be used (Validation error"),
+        ("no tokenizer", "; see whether the checkpoint is whole"),
+        ("threshold in words", "topreward.json cannot be read: success_threshold is 'high'"),
+        ("no sample rate", "topreward.json cannot be read: sample_rate is 0"),
         ("no single True", " True"),
     ],
 )

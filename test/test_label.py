@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import av
 import numpy as np
@@ -43,6 +44,27 @@ def test_each_selected_frame_gets_the_line_of_its_reading(checkpoint, video, tmp
     assert [float(row["log_prob"]) for row in rows] == [r.log_prob for r in expected]
     assert [float(row["progress"]) for row in rows] == [r.progress for r in expected]
     assert {row["reward_form"] for row in rows} == {"exp_clip"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "threshold", "warning"),
+    [
+        ([], -1.5, ""),
+        (["--sample-rate", "10"], None, "label: The model's own success threshold of -1.5 nat"),
+        (["--sample-rate", "10", "--threshold", "-2"], -2.0, ""),
+    ],
+)
+def test_a_models_own_threshold_is_used_at_its_own_rate(
+    checkpoint, video, tmp_path, capsys, arguments, threshold, warning
+):
+    own, output = shutil.copytree(checkpoint, tmp_path / "own"), tmp_path / "labels.csv"
+    (own / "topreward.json").write_text('{"success_threshold": -1.5}')
+    named = [str(video), "--instruction", "go", "--model", str(own), "--output", str(output)]
+    assert main([*named, *arguments]) == 0
+    expected = "" if threshold is None else str(threshold)
+    assert {row["success_threshold"] for row in csv.DictReader(output.open())} == {expected}
+    error = capsys.readouterr().err
+    assert warning in error and bool(warning) == ("does not hold here" in error)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from topreward_ros.models.loading import load_scorer
 
 TASK = "put the red cube on the disc"
 FLOOR, CEILING, THRESHOLD = -20.0, -2.0, -9.5
+OWN = -1.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,7 +25,7 @@ def context():
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny", success_threshold=-1.0)
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny", success_threshold=OWN)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,7 @@ def test_a_task_that_was_not_calibrated_is_scored_and_never_a_success(model, cal
         live.up()
         reading = live.play(0, 0)[0]
         assert math.isnan(reading.success_threshold) and reading.progress_source == "running"
-        live.wait(lambda: (status := live.status("episode")) and status.level == b"\1")
+        live.wait(lambda: (told := live.status("episode")) and told.level == b"\1")
         assert "open the drawer" in live.status("episode").message
 
 
@@ -169,3 +170,33 @@ def test_a_change_to_a_calibrated_task_starts_an_episode_under_its_threshold(mod
         second = live.play(1, 1)[0]
         assert second.episode_id != first.episode_id and second.frames == 1
         assert second.success_threshold == THRESHOLD
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sample_rate": 10.0}, "the sample rate was 2, now 10"),
+        ({"success_window": 5}, "the success window was 3, now 5"),
+        ({"motion_gate": True}, "the motion gate was off, now on"),
+    ],
+)
+def test_a_models_own_threshold_holds_only_for_what_it_was_made_for(model, change, words):
+    with stack(model, instruction=TASK, **change) as live:
+        live.up()
+        assert math.isnan(live.play(0, 0)[0].success_threshold)
+        live.wait(lambda: live.status("episode") and words in live.status("episode").message)
+        assert live.status("episode").level == b"\1"
+        assert "success is not claimed" in live.status("episode").message
+        assert not live.set(success_threshold=-5.0)
+        assert live.reset().success
+        assert live.play(1, 1)[0].success_threshold == -5.0
+        live.wait(lambda: live.status("episode").level == b"\0")
+
+
+def test_a_models_own_threshold_holds_again_with_the_settings_it_was_made_for(model):
+    with stack(model, instruction=TASK, sample_rate=10.0) as live:
+        live.up()
+        assert math.isnan(live.play(0, 0)[0].success_threshold)
+        assert not live.set(sample_rate=2.0)
+        assert live.reset().success
+        assert live.play(1, 1)[0].success_threshold == OWN

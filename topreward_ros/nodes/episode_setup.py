@@ -13,6 +13,7 @@ from topreward_ros.method.calibration import (
     ScoringSetup,
 )
 from topreward_ros.method.calibration_file import load_calibration
+from topreward_ros.method.own_threshold import OwnThreshold
 from topreward_ros.method.progress import CalibratedProgress
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
@@ -116,8 +117,9 @@ def episode_maker(
     """Returns what makes the episode on the scoring thread, and a warning or "".
 
     An instruction that a calibration does not know runs without one, and success is not claimed
-    for it unless the parameter success_threshold is set. For one that it knows, none is claimed any
-    more once the episode is longer than all that it was calibrated with.
+    for it unless the parameter success_threshold is set. Nor is it under a model's own threshold
+    where that does not hold for what is set now, or once the episode is longer than all failures
+    that its task was calibrated with.
 
     Raises:
         CalibrationMismatch: the calibration does not hold for what is set now.
@@ -156,9 +158,7 @@ def _settings(
         task = calibration.for_instruction(instruction) if calibration else None
     except CalibrationMismatch as error:
         warning = str(error)
-    threshold = scorer.success_threshold if calibration is None else None
-    if task is not None:
-        threshold = task.threshold
+    threshold = task.threshold if task else None
     if not math.isnan(parameters.success_threshold):
         threshold = parameters.success_threshold
         if task is not None and threshold < task.threshold:
@@ -166,12 +166,21 @@ def _settings(
                 f"success_threshold is {threshold:g} nat, below the calibrated {task.threshold:g}: "
                 "the calibration's bound on false stops does not hold. Set it no lower, or to .nan."
             )
+    elif calibration is None:
+        threshold, warning = _own_threshold(parameters, scorer)
     settings = EpisodeSettings(
         reward_form=RewardForm(parameters.reward_form),
         success=_detector(parameters, threshold, task.longest_failure if task else None),
         progress=CalibratedProgress(task.floor, task.ceiling) if task else None,
     )
     return settings, warning
+
+
+def _own_threshold(parameters: RewardParameters, scorer: VideoScorer) -> tuple[float | None, str]:
+    own = OwnThreshold(scorer.success_threshold, scorer.sample_rate)
+    return own.here(
+        sample_rate(parameters, scorer), parameters.success_window, _motion_threshold(parameters)
+    )
 
 
 def _detector(

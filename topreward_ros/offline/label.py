@@ -8,16 +8,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import track
 
 from topreward_ros.episode import Episode, EpisodeSettings, Reading
+from topreward_ros.method.own_threshold import OwnThreshold
 from topreward_ros.method.prompt import InstructionError, PromptForm
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessError, SuccessSettings
 from topreward_ros.video.recording import Recording, RecordingError, open_recording
+
+if TYPE_CHECKING:
+    from topreward_ros.models.contract import VideoScorer
 
 DESCRIPTION = """\
 Scores every selected frame of a recording and writes one line each, as comma-separated values with
@@ -39,7 +43,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add("--quantization", default="none", help="none, int8 or nf4 (%(default)s)")
     add("--prompt-form", choices=[form.value for form in PromptForm], default="raw")
     add("--reward-form", choices=[form.value for form in RewardForm], default="exp_clip")
-    add("--threshold", type=float, help="nat; default: the model's own")
+    add("--threshold", type=float, help="nat; default: the model's own, at its own rate")
     add("--output", type=Path, help="file to write; default: print")
     return parser.parse_args(arguments)
 
@@ -84,11 +88,11 @@ def label(options: argparse.Namespace, recording: Recording) -> list[Reading]:
         quantization=options.quantization,
         prompt=options.prompt_form,
     )
-    threshold = scorer.success_threshold if options.threshold is None else options.threshold
-    settings = EpisodeSettings(
-        success=SuccessSettings(threshold=threshold), reward_form=RewardForm(options.reward_form)
-    )
     intake = IntakeSettings(sample_rate=options.sample_rate or scorer.sample_rate)
+    settings = EpisodeSettings(
+        success=_detector(options.threshold, scorer, intake.sample_rate),
+        reward_form=RewardForm(options.reward_form),
+    )
     episode = Episode(scorer, options.instruction, settings)
     frames = list(recorded_frames(recording, intake, scorer.frame_size, options.camera))
     readings = []
@@ -96,6 +100,15 @@ def label(options: argparse.Namespace, recording: Recording) -> list[Reading]:
         episode.add_frame(frame.image, frame.stamp)
         readings.append(episode.update())
     return readings
+
+
+def _detector(threshold: float | None, scorer: VideoScorer, sample_rate: float) -> SuccessSettings:
+    if threshold is None:
+        own = OwnThreshold(scorer.success_threshold, scorer.sample_rate)
+        threshold, warning = own.here(sample_rate, SuccessSettings.window)
+        if warning:
+            print(f"label: {warning}", file=sys.stderr)
+    return SuccessSettings(threshold=threshold)
 
 
 def write(readings: Sequence[Reading], file: TextIO) -> None:
