@@ -5,15 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from calibration_files import CEILING, FLOOR, THRESHOLD, write_calibration
 from reward_stack import ros, stack, write_checkpoint
 
-from topreward_ros.method.calibration import Calibration, Interval, ScoringSetup, TaskCalibration
-from topreward_ros.method.calibration_file import save_calibration
-from topreward_ros.method.success import SuccessSettings
-from topreward_ros.models.loading import load_scorer
-
 TASK = "put the red cube on the disc"
-FLOOR, CEILING, THRESHOLD = -20.0, -2.0, -9.5
 OWN = -1.0
 
 
@@ -30,39 +25,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def calibration(model, tmp_path_factory):
-    return write(model, tmp_path_factory.mktemp("calibrations") / "task.yaml")
-
-
-def write(model, path, threshold=THRESHOLD, longest_failure=30.0, **other):
-    scorer = load_scorer(str(model), device="cpu")
-    setup = {
-        "model": scorer.name,
-        "fingerprint": scorer.fingerprint,
-        "prompt": "raw",
-        "frame_size": tuple(scorer.frame_size),
-        "sample_rate": 2.0,
-        "cameras": 1,
-        "layout": "row",
-        "camera_max_age": 0.5,
-        "max_pairs": 256,
-        **other,
-    }
-    task = TaskCalibration(
-        instructions=(TASK,),
-        floor=FLOOR,
-        ceiling=CEILING,
-        threshold=threshold,
-        false_stop_rate=0.05,
-        confidence=0.95,
-        failures=100,
-        successes=100,
-        false_stops=1,
-        detection_rate=Interval(0.9, 0.85, 0.95),
-        auc=Interval(0.95, 0.9, 0.99),
-        longest_failure=longest_failure,
-    )
-    save_calibration(Calibration(ScoringSetup(**setup), SuccessSettings(), (task,)), path)
-    return str(path)
+    return write_calibration(model, tmp_path_factory.mktemp("calibrations") / "task.yaml", [TASK])
 
 
 def test_floor_ceiling_and_threshold_of_the_task_are_used(model, calibration):
@@ -78,7 +41,9 @@ def test_floor_ceiling_and_threshold_of_the_task_are_used(model, calibration):
 def test_no_success_is_claimed_after_the_longest_failure_and_diagnostics_say_so(model, tmp_path):
     # Success would latch at 2.0 s: the window of 3 is full at 1.0 s and held for 1 s.
     for longest in (1.5, 2.0):
-        path = write(model, tmp_path / "short.yaml", threshold=-19.0, longest_failure=longest)
+        path = write_calibration(
+            model, tmp_path / "short.yaml", [TASK], threshold=-19.0, longest_failure=longest
+        )
         with stack(model, instruction=TASK, calibration_file=path) as live:
             live.up()
             readings = live.play(0, 5)
@@ -108,7 +73,7 @@ def test_a_threshold_below_the_calibrations_is_taken_with_a_warning(model, calib
 
 
 def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, tmp_path):
-    other = write(model, tmp_path / "other.yaml", fingerprint="another")
+    other = write_calibration(model, tmp_path / "other.yaml", [TASK], fingerprint="another")
     with stack(model, instruction=TASK, calibration_file=other) as live:
         assert not live.change("configure")
         live.wait(lambda: live.status("model") and "another" in live.status("model").message)
@@ -125,7 +90,9 @@ def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, t
     ],
 )
 def test_a_calibration_of_other_frames_fails_configure(model, tmp_path, calibrated, named):
-    other = write(model, tmp_path / "other.yaml", **{"cameras": 2, **calibrated})
+    other = write_calibration(
+        model, tmp_path / "other.yaml", [TASK], **{"cameras": 2, **calibrated}
+    )
     with stack(model, cameras=2, instruction=TASK, calibration_file=other) as live:
         assert not live.change("configure")
         live.wait(lambda: live.status("model") and named in live.status("model").message)
@@ -133,7 +100,7 @@ def test_a_calibration_of_other_frames_fails_configure(model, tmp_path, calibrat
 
 def test_a_layout_that_was_not_calibrated_fails_activate_only_with_several_cameras(model, tmp_path):
     for cameras in (1, 2):
-        path = write(model, tmp_path / f"{cameras}.yaml", cameras=cameras)
+        path = write_calibration(model, tmp_path / f"{cameras}.yaml", [TASK], cameras=cameras)
         with stack(model, cameras=cameras, instruction=TASK, calibration_file=path) as live:
             assert live.change("configure")
             assert not live.set(layout="main_inset")

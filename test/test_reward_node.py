@@ -185,6 +185,23 @@ def test_a_new_instruction_keeps_the_video_and_starts_a_new_baseline(model):
         assert later[0].episode_id == live.readings[0].episode_id
 
 
+def test_a_score_from_before_the_instruction_was_changed_and_changed_back_is_not_published(model):
+    with stack(model, success_threshold=ALWAYS) as live:
+        live.up(TASK)
+        before = live.play(0, 3)
+        assert not before[-1].success
+        with live.busy():
+            live.show(4)  # under the first baseline this one is a success
+            live.wait(lambda: live.reward_node.scoring.pending == 1)
+            assert not live.set(instruction="open the drawer")
+            assert not live.set(instruction=TASK)
+        after = live.play(5, 5)
+        live.wait(lambda: len(live.successes) == 8)
+        assert live.successes == [False] * 8
+        assert (after[0].frames, after[0].instruction, after[0].success) == (6, TASK, False)
+        assert len(live.readings) == len(before) + 1
+
+
 def test_time_that_goes_back_ends_the_episode_and_starts_another(model):
     with stack(model) as live:
         live.up()

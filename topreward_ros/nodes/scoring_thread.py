@@ -34,6 +34,7 @@ class _Start:
 @dataclass(frozen=True)
 class _SetInstruction:
     text: str
+    baseline: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class ScoringThread:
         self._episode: Episode | None = None
         self._episode_id = ""
         self._merged = 0
+        self._baseline = 0  # of the scores that are made now
+        self._baselines = 0  # that this episode was told of after its first
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
         self._thread.start()
 
@@ -111,6 +114,7 @@ class ScoringThread:
         """
         with self._changed:
             self._forget()
+            self._baselines = 0
             self._put(_Start(episode_id, make))
 
     def stop(self) -> None:
@@ -127,10 +131,16 @@ class ScoringThread:
             self._put(frame)
         return True
 
-    def set_instruction(self, text: str) -> None:
-        """Asks about another task from the next frame on."""
+    def set_instruction(self, text: str) -> int:
+        """Asks about another task from the next frame on.
+
+        Returns:
+            The number that results of the new baseline carry; those of the episode's first have 0.
+        """
         with self._changed:
-            self._put(_SetInstruction(text))
+            self._baselines += 1
+            self._put(_SetInstruction(text, self._baselines))
+            return self._baselines
 
     def collect(self) -> list[Scored | Failed]:
         """Takes the results since the last call, in order."""
@@ -197,6 +207,7 @@ class ScoringThread:
                 self._episode = None
                 self._episode_id = tasks[0].episode_id
                 self._merged = 0
+                self._baseline = 0
                 self._episode = tasks[0].make(self._scorer)
             elif isinstance(tasks[0], _Stop):
                 self._episode = None
@@ -204,6 +215,7 @@ class ScoringThread:
                 return None
             elif isinstance(tasks[0], _SetInstruction):
                 self._episode.set_instruction(tasks[0].text)
+                self._baseline = tasks[0].baseline
             else:
                 self._score(tasks)
         except Exception as error:
@@ -217,7 +229,7 @@ class ScoringThread:
         reading = self._episode.update()
         self._merged = len(frames) - 1
         if reading is not None:
-            self._lay_out(Scored(self._episode_id, reading, frames[-1]))
+            self._lay_out(Scored(self._episode_id, self._baseline, reading, frames[-1]))
 
     def _lay_out(self, result: Scored | Failed) -> None:
         with self._changed:
