@@ -100,7 +100,7 @@ class RewardDiagnostics:
                 f"Scoring is {max(pending, node.scoring.merged)} frames behind; scores are merged, "
                 "and success is not claimed over merged ones."
             )
-        limit = promise_ends(node.runner.equipment.calibration, episode.instruction)
+        limit = promise_ends(node.runner.equipment.calibration, node.runner.instruction)
         if limit is not None and _undecided_after(limit, episode.last):
             return WARN, (
                 f"No success is claimed any more: the episode is longer than {limit:g} s, the "

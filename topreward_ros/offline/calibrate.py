@@ -40,6 +40,7 @@ from topreward_ros.offline.scoring_options import (
 from topreward_ros.video.recording import open_recording
 
 if TYPE_CHECKING:
+    from topreward_ros.method.calibration import ScoringSetup
     from topreward_ros.models.contract import VideoScorer
     from topreward_ros.video.intake import IntakeSettings
 
