@@ -19,6 +19,7 @@ def write_calibration(
     instructions: Sequence[str],
     *,
     threshold: float = THRESHOLD,
+    longest_failure: float = 30.0,
     **other: object,
 ) -> str:
     """Writes a calibration for a model; `other` is what else its setup was. Returns the path."""
@@ -29,6 +30,10 @@ def write_calibration(
         "prompt": "raw",
         "frame_size": tuple(scorer.frame_size),
         "sample_rate": 2.0,
+        "cameras": 1,
+        "layout": "row",
+        "camera_max_age": 0.5,
+        "max_pairs": 256,
         **other,
     }
     task = TaskCalibration(
@@ -43,7 +48,7 @@ def write_calibration(
         false_stops=1,
         detection_rate=Interval(0.9, 0.85, 0.95),
         auc=Interval(0.95, 0.9, 0.99),
-        longest_failure=30.0,
+        longest_failure=longest_failure,
     )
     save_calibration(Calibration(ScoringSetup(**setup), SuccessSettings(), (task,)), path)
     return str(path)

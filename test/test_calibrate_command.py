@@ -10,6 +10,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +27,13 @@ from topreward_ros.method.calibration import CalibrationMismatch, ScoringSetup
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.offline.calibrate import main
-from topreward_ros.offline.labelled_recordings import LabelledRecording, LabelsError, read_labels
+from topreward_ros.offline.labelled_recordings import (
+    LabelledRecording,
+    LabelsError,
+    label_paths,
+    read_labels,
+)
+from topreward_ros.offline.recording_digest import recording_digest
 from topreward_ros.offline.score_file import ScoreFile
 from topreward_ros.video.recording import open_recording
 
@@ -38,12 +45,14 @@ STORE = get_typestore(Stores.ROS2_JAZZY)
 IMAGE = "sensor_msgs/msg/Image"
 
 
-def write_bag(path, seed, success, topic="/camera/image_raw", frames=8):
+def write_bag(path, seed, success, topic="/camera/image_raw", frames=8, more_topics=()):
     header = STORE.types["std_msgs/msg/Header"]
     stamp = STORE.types["builtin_interfaces/msg/Time"]
     rng = np.random.default_rng(seed)
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        connection = writer.add_connection(topic, IMAGE, typestore=STORE)
+        connections = [
+            writer.add_connection(name, IMAGE, typestore=STORE) for name in (topic, *more_topics)
+        ]
         for index in range(frames):
             brightness = 0 if success else 28 * index
             pixels = rng.integers(0, 30, (64, 64, 3)).astype(np.uint8) + np.uint8(brightness)
@@ -53,7 +62,8 @@ def write_bag(path, seed, success, topic="/camera/image_raw", frames=8):
                 encoding="rgb8", is_bigendian=0, step=192, data=pixels.reshape(-1),
             )  # fmt: skip
             nanoseconds = when.sec * 10**9 + when.nanosec
-            writer.write(connection, nanoseconds, STORE.serialize_cdr(message, IMAGE))
+            for connection in connections:
+                writer.write(connection, nanoseconds, STORE.serialize_cdr(message, IMAGE))
     return path
 
 
@@ -130,7 +140,7 @@ def test_the_calibration_is_accepted_by_a_node_with_the_same_model_and_no_other(
     scorer = load_scorer(str(checkpoint), device="cpu", frame_size=(64, 64))
     setup = ScoringSetup(
         scorer.name, scorer.fingerprint, scorer.prompt_form.value, scorer.frame_size,
-        scorer.sample_rate,
+        scorer.sample_rate, cameras=1, layout="row", camera_max_age=0.5, max_pairs=256,
     )  # fmt: skip
     calibration.check(setup, SuccessSettings())
     larger = load_scorer(str(checkpoint), device="cpu", frame_size=(96, 96))
@@ -239,7 +249,33 @@ def test_a_threshold_that_misses_most_successes_is_warned_of(
     assert load_calibration(tmp_path / "calibration.yaml").tasks[0].threshold == -0.5
     report = capsys.readouterr().err
     assert "Successes detected: 0.0%" in report
-    assert "0 of 22 may lie above it, and with 38 failures it would be 1" in report
+    assert "0 of 22 may lie above it." in report
+    assert "fresh failures only, their number fixed beforehand (1 may lie above with 38)" in report
+
+
+def test_another_limit_on_pairs_scores_anew(calibrated, checkpoint, episodes, tmp_path, capsys):
+    (tmp_path / "scores.jsonl").write_bytes((calibrated / "scores.jsonl").read_bytes())
+    arguments = [
+        str(episodes), *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path),
+        "--max-pairs", "4",
+    ]  # fmt: skip
+    main(arguments)  # whether a random model is fit to be calibrated so is not asked here
+    assert "scoring anew" in capsys.readouterr().err
+    head = json.loads(lines(tmp_path / "scores.jsonl")[0])
+    assert (head["max_pairs"], head["cameras"], head["layout"]) == (4, 1, "row")
+
+
+def test_recordings_with_different_numbers_of_cameras_are_refused_by_name(
+    checkpoint, tmp_path, capsys
+):
+    write_bag(tmp_path / "one", 1, True)
+    write_bag(tmp_path / "two", 2, False, more_topics=("/wrist/image_raw",))
+    write_labels(tmp_path, [("one", TASK, 1), ("two", TASK, 0)])
+    arguments = [str(tmp_path), *model_arguments(checkpoint), "--output", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    refusal = capsys.readouterr().err
+    assert "two has 2 image topics" in refusal
+    assert "--cameras" in refusal
 
 
 def test_other_settings_score_anew(calibrated, checkpoint, episodes, tmp_path, capsys):
@@ -313,28 +349,91 @@ def test_a_damaged_recording_is_named(checkpoint, tmp_path, capsys):
         ("path,instruction,success\n,pick,1\n", "line 2: the path is empty"),
         ("path,instruction,success\nbag,,1\n", "line 2: The instruction is empty"),
         ("path,instruction,success\nbag\n", 'line 2: success is "None"'),
+        (
+            "path,instruction,success\nbag,pick,0\nbag,place,0\n./alias,pick,0\n",
+            "line 4: .*alias is labelled in line 2 already, for the same instruction",
+        ),
+        (
+            "path,instruction,success\nbag,pick,0\nalias/../bag,pick,1\n",
+            "line 3: .*bag is labelled a success, and a failure in line 2",
+        ),
     ],
 )
 def test_labels_that_cannot_be_used_are_refused_by_line(tmp_path, text, sentence):
     (tmp_path / "bag").mkdir()
+    (tmp_path / "alias").symlink_to("bag")
     (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
     with pytest.raises(LabelsError, match=sentence):
         read_labels(tmp_path)
 
 
 def test_labels_are_read_in_every_usual_spelling(tmp_path):
-    (tmp_path / "bag").mkdir()
     words = {"1": True, "TRUE": True, "yes": True, "0": False, "False": False, " failure": False}
+    for index in range(len(words)):
+        (tmp_path / f"bag_{index}").mkdir()
     write_labels(
         tmp_path,
-        [("bag", f" {TASK} ", word, "extra") for word in words],
+        [(f"bag_{index}", f" {TASK} ", word, "extra") for index, word in enumerate(words)],
         ("path", "instruction", "success", "note"),
     )
     read = read_labels(tmp_path / "labels.csv")
     assert [one.success for one in read] == list(words.values())
     assert {one.instruction for one in read} == {TASK}
+    assert [one.path.name for one in read] == [f"bag_{index}" for index in range(len(words))]
     with pytest.raises(LabelsError, match="cannot be read"):
         read_labels(tmp_path / "other.csv")
+
+
+def test_a_listed_recording_that_is_there_twice_is_refused(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    one, other = tmp_path / "a", tmp_path / "b"
+    with pytest.raises(LabelsError, match=r"recording 3: .*a is labelled a failure"):
+        label_paths([one, other], [one], TASK)
+    with pytest.raises(LabelsError, match=r"recording 2: .*a is labelled in recording 1 already"):
+        label_paths([], [one, one, other], TASK)
+
+
+def test_a_recording_is_known_by_its_messages_wherever_it_lies(tmp_path):
+    bag = write_bag(tmp_path / "bag", 0, True)
+    copy = tmp_path / "other" / "name"
+    shutil.copytree(bag, copy)
+    (copy / "notes.txt").write_text("moved")
+    (file,) = copy.glob("*.mcap")
+    file.rename(copy / "another.mcap")
+    assert recording_digest(copy) == recording_digest(bag)
+    assert recording_digest(copy / "another.mcap") == recording_digest(bag)
+    assert recording_digest(write_bag(tmp_path / "next", 1, True)) != recording_digest(bag)
+
+
+def test_a_copy_of_a_failure_does_not_count_as_another(
+    calibrated, checkpoint, episodes, tmp_path, capsys
+):
+    folder = tmp_path / "episodes"
+    shutil.copytree(episodes, folder)
+    shutil.copytree(folder / "episode_000", folder / "copy")
+    with (folder / "labels.csv").open("a") as file:
+        file.write(f"copy,{TASK},0\n")
+    arguments = [str(folder), *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path)]
+    assert main(arguments) == 1
+    refusal = capsys.readouterr().err
+    assert "are the same recording" in refusal
+    assert "episode_000 and " in refusal
+    assert not (tmp_path / "calibration.yaml").exists()
+
+
+def test_recordings_that_a_calibration_was_made_from_do_not_verify_it(
+    calibrated, checkpoint, episodes, tmp_path, capsys
+):
+    shutil.copytree(episodes / "episode_003", tmp_path / "renamed")
+    write_bag(tmp_path / "fresh", 3000, False)
+    write_labels(tmp_path, [("fresh", TASK, 0), ("renamed", TASK, 0)])
+    arguments = [str(tmp_path), *model_arguments(checkpoint), "--output", str(tmp_path / "out"),
+                 "--verify", str(calibrated / "calibration.yaml")]  # fmt: skip
+    assert main(arguments) == 1
+    refusal = capsys.readouterr().err
+    assert "renamed is one of the recordings that the calibration was made from" in refusal
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_score_belongs_to_the_bytes_and_the_instruction_it_was_made_from(tmp_path):
@@ -378,3 +477,7 @@ def test_help_shows_the_labels_file_and_examples(capsys):
     shown = capsys.readouterr().out
     assert "path,instruction,success" in shown
     assert "59 for 5 % at 95 %" in shown
+    assert "Fix their number before you see a threshold" in shown
+    assert "confidence is that of each instruction by itself, not of all of them" in " ".join(
+        shown.split()
+    )

@@ -29,7 +29,7 @@ from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.method.verifying import VerificationError, verify
 
 TASK = "put the red cube on the green disc"
-SETUP = ScoringSetup("demo", "a1b2c3", "raw", (96, 96), 2.0)
+SETUP = ScoringSetup("demo", "a1b2c3", "raw", (96, 96), 2.0, 2, "row", 0.5, 256)
 DETECTOR = SuccessSettings(window=2, hold=0.5, min_duration=1.0)
 BOUND = FalseStopBound(rate=0.1, confidence=0.9)
 
@@ -55,10 +55,13 @@ def episodes(seed=0, failures=40, successes=30, instruction=TASK):
     ]
 
 
-def is_stopped(episode, settings):
+def is_stopped(episode, settings, merged=False):
     detector = SuccessDetector(settings)
-    readings = zip(episode.log_probs, episode.episode_times, strict=True)
-    return [detector.update(*reading) for reading in readings][-1].success
+    for reading in zip(episode.log_probs, episode.episode_times, strict=True):
+        if merged:
+            detector.interrupt()
+        state = detector.update(*reading)
+    return state.success
 
 
 @pytest.mark.parametrize(
@@ -168,6 +171,24 @@ def test_false_stops_and_detections_are_those_of_the_live_detector():
     assert task.longest_failure == 5.5
 
 
+def test_readings_that_are_merged_by_two_would_break_the_promise_if_nobody_noticed():
+    rng = np.random.default_rng(2)
+    detector = SuccessSettings()
+    times = tuple(0.5 * k for k in range(40))
+    noise = rng.normal(-5.0, 2.0, (400, 40)).clip(max=0.0)
+    failures = [LabelledEpisode("", TASK, False, tuple(curve), times) for curve in noise]
+    merged = [
+        replace(one, log_probs=one.log_probs[::2], episode_times=one.episode_times[::2])
+        for one in failures
+    ]
+    levels = episode_levels(failures, detector)
+    threshold = float(np.quantile(levels, 1.0 - BOUND.rate))
+    assert np.mean(levels > threshold) <= BOUND.rate
+    assert np.mean(episode_levels(merged, detector) > threshold) > 1.3 * BOUND.rate
+    noticing = replace(detector, threshold=threshold)
+    assert not any(is_stopped(one, noticing, merged=True) for one in merged)
+
+
 def test_floor_is_where_episodes_start_and_ceiling_where_successes_end():
     made = episodes()
     task = calibrate(made, SETUP, DETECTOR, BOUND).tasks[0]
@@ -180,6 +201,24 @@ def test_the_promise_reaches_as_far_as_the_longest_failure_and_no_success_stretc
     made = episodes()
     slow = replace(made[-1], episode_times=tuple(3.0 * time for time in made[-1].episode_times))
     assert calibrate([*made, slow], SETUP, DETECTOR, BOUND).tasks[0].longest_failure == 5.5
+
+
+def test_success_after_the_longest_failure_is_no_detection_in_calibration_and_verification():
+    made = episodes()
+    slow = [
+        replace(one, episode_times=tuple(6.0 + time for time in one.episode_times))
+        if one.success
+        else one
+        for one in made
+    ]
+    calibration = calibrate(slow, SETUP, DETECTOR, BOUND)
+    assert calibration.tasks[0].detection_rate.value == 0.0
+    assert (
+        calibration.tasks[0].threshold == calibrate(made, SETUP, DETECTOR, BOUND).tasks[0].threshold
+    )
+    assert calibration.detector == DETECTOR
+    late = [replace(one, success=False) for one in slow if one.success]
+    assert verify(calibration, late)[0].false_stop_rate.value == 0.0
 
 
 def test_failures_that_cannot_latch_leave_the_threshold_at_the_floor():
@@ -249,7 +288,8 @@ def test_the_interval_of_an_auc_covers_it_and_stays_honest_when_classes_are_sepa
 
 
 def test_a_saved_calibration_is_read_back_as_it_was(tmp_path):
-    calibration = calibrate(episodes(instruction="Würfel → Scheibe"), SETUP, DETECTOR, BOUND)
+    made = [replace(one, recording=one.name) for one in episodes(instruction="Würfel → Scheibe")]
+    calibration = calibrate(made, SETUP, DETECTOR, BOUND)
     save_calibration(calibration, tmp_path / "a.yaml")
     assert load_calibration(tmp_path / "a.yaml") == calibration
     save_calibration(load_calibration(tmp_path / "a.yaml"), tmp_path / "b.yaml")
@@ -263,7 +303,8 @@ def test_a_saved_calibration_is_read_back_as_it_was(tmp_path):
     ("where", "value", "sentence"),
     [
         (["format"], "other", "not a calibration"),
-        (["version"], 2, "version 2"),
+        (["version"], 3, "version 3"),
+        (["version"], 1, "version 1, and 2 is read here; calibrate again"),
         (["setup", "frame_size"], [96], "setup.frame_size is .96.; expected .height, width."),
         (["setup", "fingerprint"], None, "setup.fingerprint"),
         (["setup", "camera"], "wrist", "setup.camera is unknown"),
@@ -278,6 +319,7 @@ def test_a_saved_calibration_is_read_back_as_it_was(tmp_path):
         (["tasks", 0, "instructions"], TASK, "list of texts"),
         (["tasks", 0, "instructions"], [], "no instruction"),
         (["tasks", 0, "failures"], -4, "tasks.0..failures"),
+        (["tasks", 0, "longest_failure"], -4.0, "time limit"),
     ],
 )
 def test_a_damaged_file_is_refused_by_field(tmp_path, where, value, sentence):
@@ -319,12 +361,24 @@ def test_a_calibration_holds_for_its_own_setup_and_for_a_stricter_detector():
         ({"frame_size": (256, 256)}, "frame size was .96, 96., now .256, 256."),
         ({"sample_rate": 4.0}, "sample rate was 2.0, now 4.0"),
         ({"motion_threshold": 4.0}, "motion threshold was None, now 4.0"),
+        ({"cameras": 1}, "number of cameras was 2, now 1"),
+        ({"layout": "main_inset"}, "layout was row, now main_inset"),
+        ({"camera_max_age": 0.1}, "camera age limit was 0.5, now 0.1"),
+        ({"max_pairs": 64}, "max_pairs was 256, now 64"),
     ],
 )
 def test_another_setup_is_refused_by_what_differs(change, named):
     calibration = calibrate(episodes(), SETUP, DETECTOR, BOUND)
     with pytest.raises(CalibrationMismatch, match=named):
         calibration.check(replace(SETUP, **change), DETECTOR)
+
+
+def test_one_camera_may_have_any_layout_and_age_limit():
+    alone = replace(SETUP, cameras=1)
+    calibration = calibrate(episodes(), alone, DETECTOR, BOUND)
+    calibration.check(replace(alone, layout="main_inset", camera_max_age=0.1), DETECTOR)
+    with pytest.raises(CalibrationMismatch, match="number of cameras was 1, now 2; the layout was"):
+        calibration.check(replace(SETUP, layout="main_inset"), DETECTOR)
 
 
 @pytest.mark.parametrize("change", [{"window": 3}, {"hold": 0.2}, {"min_duration": 0.0}])
@@ -363,6 +417,24 @@ def test_episodes_that_cannot_show_false_stops_are_refused():
         verify(calibration, [one for one in episodes() if one.success])
     with pytest.raises(CalibrationMismatch, match="no task"):
         verify(calibration, episodes(instruction="fold"))
+
+
+def test_one_recording_never_counts_twice_nor_shows_what_was_learnt_from_it():
+    made = [replace(one, recording=one.name) for one in episodes()]
+    again = replace(made[3], name="copy")
+    with pytest.raises(CalibrationRefusedError, match="failure_3 and copy are the same recording"):
+        calibrate([*made, again], SETUP, DETECTOR, BOUND)
+    other = [replace(one, instruction="fold the towel") for one in made]
+    calibration = calibrate([*made, *other], SETUP, DETECTOR, BOUND)
+    assert set(calibration.tasks[0].recordings) == {one.name for one in made}
+    with pytest.raises(CalibrationRefusedError, match="are the same recording"):
+        calibrate([*made, *other], SETUP, DETECTOR, BOUND, pooled=True)
+    with pytest.raises(VerificationError, match="copy is one of the recordings"):
+        verify(calibration, [again])
+    fresh = replace(again, recording="fresh")
+    assert verify(calibration, [fresh])[0].failures == 1
+    with pytest.raises(VerificationError, match="copy and copy are the same recording"):
+        verify(calibration, [fresh, fresh])
 
 
 def test_a_task_that_was_not_calibrated_is_refused_with_those_that_were():

@@ -71,6 +71,33 @@ def test_frames_that_came_together_are_merged_into_one_reading(scorer):
     assert merged.log_prob == pytest.approx(single.log_prob, abs=1e-5)
 
 
+def test_merged_frames_start_the_hold_of_a_success_anew(scorer):
+    episode = Episode(scorer, "go", ALWAYS)
+    readings = []
+    for index, frame in enumerate(frames(14)):
+        episode.add_frame(frame, T0 + index / 2)
+        if index not in (3, 7):
+            readings.append((index, episode.update()))
+    # Merged at 4 and at 8; the window of 3 is full 1.0 s later, and held for 1.0 s 1.0 s after it.
+    assert [index for index, reading in readings if reading.success] == [12, 13]
+    unknown = [index for index, reading in readings if math.isnan(reading.success_score)]
+    assert unknown == [0, 1, 4, 5, 8, 9]
+
+
+def test_time_without_motion_is_merged_like_frames(scorer):
+    episode = Episode(scorer, "go", ALWAYS)
+    picture = frames(1)[0]
+    for index in range(20):
+        episode.add_frame(picture if index == 0 else None, T0 + index / 2)
+        if index % 2:
+            reading = episode.update()
+    assert not reading.success
+    for index in range(20, 24):
+        episode.add_frame(None, T0 + index / 2)
+        reading = episode.update()
+    assert reading.success
+
+
 def test_time_that_goes_back_or_stands_still_ends_the_episode(scorer):
     episode = Episode(scorer, "go")
     play(episode, 2)

@@ -114,6 +114,14 @@ def test_a_threshold_that_was_set_rules_over_the_calibrations(checkpoint, tmp_pa
     assert float(lines[0]["success_threshold"]) == -5.0
 
 
+def test_a_threshold_below_the_calibrations_is_warned_of(checkpoint, tmp_path, capsys):
+    file = write_calibration(checkpoint, tmp_path / "task.yaml", ["go"])
+    given = ["--calibration-file", file, "--threshold", "-10"]
+    status, _ = labelled(checkpoint, [("/lens", shot(0))], tmp_path, *given)
+    assert status == 0
+    assert "-10 nat, below the calibrated -9.5" in capsys.readouterr().err
+
+
 def test_a_calibration_is_refused_for_another_setup_and_not_used_for_another_task(
     checkpoint, tmp_path, capsys
 ):

@@ -51,7 +51,8 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def calibration(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("calibrations") / "task.yaml"
-    return write_calibration(model, path, [TASK], threshold=ALWAYS)
+    frames = {"cameras": 2, "layout": "main_inset"}
+    return write_calibration(model, path, [TASK], threshold=ALWAYS, **frames)
 
 
 @pytest.fixture(scope="module")

@@ -38,11 +38,38 @@ def test_floor_ceiling_and_threshold_of_the_task_are_used(model, calibration):
             assert reading.success_threshold == THRESHOLD
 
 
+def test_no_success_is_claimed_after_the_longest_failure_and_diagnostics_say_so(model, tmp_path):
+    # Success would latch at 2.0 s: the window of 3 is full at 1.0 s and held for 1 s.
+    for longest in (1.5, 2.0):
+        path = write_calibration(
+            model, tmp_path / "short.yaml", [TASK], threshold=-19.0, longest_failure=longest
+        )
+        with stack(model, instruction=TASK, calibration_file=path) as live:
+            live.up()
+            readings = live.play(0, 5)
+            assert min(reading.log_prob for reading in readings) > -19.0
+            assert readings[-1].success == (longest == 2.0)
+            live.wait(lambda: live.status("episode") and live.values("episode")["readings"] == "6")
+            assert ("longer than 1.5 s" in live.status("episode").message) == (longest == 1.5)
+            assert live.status("episode").level == (b"\1" if longest == 1.5 else b"\0")
+
+
 def test_a_threshold_that_was_set_rules_over_the_calibrations(model, calibration):
     given = {"calibration_file": calibration, "success_threshold": -5.0}
     with stack(model, instruction=TASK, **given) as live:
         live.up()
         assert live.play(0, 0)[0].success_threshold == -5.0
+        live.wait(lambda: live.status("episode") and live.values("episode")["readings"] == "1")
+        assert live.status("episode").level == b"\0"
+
+
+def test_a_threshold_below_the_calibrations_is_taken_with_a_warning(model, calibration):
+    given = {"calibration_file": calibration, "success_threshold": -10.0}
+    with stack(model, instruction=TASK, **given) as live:
+        live.up()
+        assert live.play(0, 0)[0].success_threshold == -10.0
+        live.wait(lambda: (status := live.status("episode")) and status.level == b"\1")
+        assert "-10 nat, below the calibrated -9.5" in live.status("episode").message
 
 
 def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, tmp_path):
@@ -51,6 +78,33 @@ def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, t
         assert not live.change("configure")
         live.wait(lambda: live.status("model") and "another" in live.status("model").message)
         assert live.state() == "unconfigured"
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "named"),
+    [
+        ({"cameras": 1}, "number of cameras was 1, now 2"),
+        ({"layout": "main_inset"}, "layout was main_inset, now row"),
+        ({"camera_max_age": 0.1}, "camera age limit was 0.1, now 0.5"),
+        ({"max_pairs": 64}, "max_pairs was 64, now 256"),
+    ],
+)
+def test_a_calibration_of_other_frames_fails_configure(model, tmp_path, calibrated, named):
+    other = write_calibration(
+        model, tmp_path / "other.yaml", [TASK], **{"cameras": 2, **calibrated}
+    )
+    with stack(model, cameras=2, instruction=TASK, calibration_file=other) as live:
+        assert not live.change("configure")
+        live.wait(lambda: live.status("model") and named in live.status("model").message)
+
+
+def test_a_layout_that_was_not_calibrated_fails_activate_only_with_several_cameras(model, tmp_path):
+    for cameras in (1, 2):
+        path = write_calibration(model, tmp_path / f"{cameras}.yaml", [TASK], cameras=cameras)
+        with stack(model, cameras=cameras, instruction=TASK, calibration_file=path) as live:
+            assert live.change("configure")
+            assert not live.set(layout="main_inset")
+            assert live.change("activate") == (cameras == 1)
 
 
 def test_a_rate_that_was_not_calibrated_fails_activate_with_a_sentence(model, calibration):

@@ -89,6 +89,23 @@ def test_frames_that_arrive_while_a_score_is_computed_are_kept_and_merged(model)
         assert len(live.readings) == 1
 
 
+def test_merged_readings_start_a_success_anew_and_are_said_to(model):
+    with stack(model, success_threshold=ALWAYS) as live:
+        live.up()
+        live.play(0, 2)
+        with live.busy():
+            live.show(3)
+            live.show(4)
+            live.wait(lambda: live.reward_node.scoring.pending == 2)
+        live.wait(lambda: len(live.readings) == 4)
+        live.wait(lambda: (status := live.status("episode")) and "merged" in status.message)
+        assert live.status("episode").level == b"\1"
+        assert live.values("episode")["merged_frames"] == "1"
+        # The window of 3 is full again at 6, and the hold of 1 s is over at 8.
+        assert [reading.success for reading in live.play(5, 8)] == [False] * 3 + [True]
+        live.wait(lambda: live.values("episode")["merged_frames"] == "0")
+
+
 def test_success_is_false_at_the_start_and_latches_after_hold_and_minimum_duration(model):
     with stack(model, success_threshold=ALWAYS, success_min_duration=3.0) as live:
         live.up()

@@ -71,6 +71,7 @@ def test_frames_are_scored_in_order_and_answered_with_the_newest(scoring):
         assert scoring.add(frame(index), 10)
         results = scoring.until(index + 1)
     assert [r.reading.frames for r in results] == [1, 2, 3]
+    assert scoring.merged == 0
     assert [r.newest.header for r in results] == [0, 1, 2]
     assert {r.episode_id for r in results} == {"a"}
 
@@ -87,6 +88,7 @@ def test_frames_that_waited_are_all_seen_and_scored_once_with_the_same_value(sco
     for index in range(5):
         alone.add_frame(frame(index).image, index / 2)
     assert result.reading.frames == 5
+    assert scoring.merged == 4
     assert result.reading.log_prob == pytest.approx(alone.update().log_prob, abs=1e-4)
 
 

@@ -1,6 +1,7 @@
 """Rules of the success detector."""
 
 import math
+from dataclasses import replace
 
 import hypothesis
 import pytest
@@ -42,6 +43,14 @@ def test_success_needs_the_full_window_the_hold_and_the_minimum_duration():
     assert latch_time(SuccessSettings(-1.0, 1, hold=0.0, min_duration=0.0), above) == 0.0
 
 
+def test_no_success_latches_after_the_time_limit_and_one_before_stays():
+    settings = SuccessSettings(-1.0, window=1, hold=1.0, min_duration=0.0, max_time=3.0)
+    assert latch_time(settings, [-9.0] * 5 + [-0.1] * 9) is None
+    late = [-9.0] * 4 + [-0.1] * 9
+    assert latch_time(settings, late) == 3.0
+    assert run(settings, late)[-1].success
+
+
 def test_a_score_that_only_touches_the_threshold_is_not_above_it():
     assert latch_time(SuccessSettings(-1.0, 1, 0.0, 0.0), [-1.0] * 9) is None
 
@@ -59,6 +68,27 @@ def test_an_unknown_or_infinite_log_prob_is_no_success_and_starts_the_hold_anew(
     windowed = SuccessSettings(-1.0, window=3, hold=0.0, min_duration=0.0)
     assert latch_time(windowed, [0.0, 0.0, bad, 0.0, 0.0]) is None
     assert latch_time(windowed, [0.0, 0.0, bad, 0.0, 0.0, 0.0]) == 2.5
+
+
+@hypothesis.settings(deadline=None)
+@given(
+    st.lists(st.tuples(value, st.booleans()), max_size=40),
+    st.floats(-15.0, -1.0),
+    st.integers(1, 4),
+)
+def test_what_latches_with_readings_missing_would_latch_with_all(readings, threshold, window):
+    settings = SuccessSettings(threshold, window, hold=1.0, min_duration=2.0)
+    detector, missing = SuccessDetector(settings), False
+    success = False
+    for index, (log_prob, scored) in enumerate(readings):
+        if not scored:
+            missing = True
+            continue
+        if missing:
+            detector.interrupt()
+        success, missing = detector.update(log_prob, index / 2).success, False
+    log_probs, times = [one for one, _ in readings], [index / 2 for index in range(len(readings))]
+    assert not success or latch_level(log_probs, times, settings) > threshold
 
 
 def test_success_stays_once_it_is_there():
@@ -134,6 +164,7 @@ def test_time_that_does_not_advance_is_refused(stamp):
         ({"hold": -1.0}, "hold"),
         ({"hold": math.nan}, "hold"),
         ({"min_duration": math.inf}, "minimum duration"),
+        ({"max_time": -1.0}, "time limit"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused_by_name(settings, named):
@@ -157,9 +188,12 @@ def test_the_latch_level_is_the_best_of_the_lowest_scores_within_a_hold():
     st.integers(1, 4),
     st.sampled_from([0.0, 0.5, 1.0, 2.5]),
     st.sampled_from([0.0, 2.0, 6.0]),
+    st.sampled_from([None, 2.0, 9.0]),
 )
-def test_success_latches_exactly_below_the_latch_level(readings, threshold, window, hold, duration):
-    settings = SuccessSettings(threshold, window, hold, duration)
+def test_success_latches_exactly_below_the_latch_level(
+    readings, threshold, window, hold, duration, end
+):
+    settings = SuccessSettings(threshold, window, hold, duration, end)
     log_probs = [log_prob for log_prob, _ in readings]
     times = [sum(gap for _, gap in readings[: k + 1]) for k in range(len(readings))]
     detector = SuccessDetector(settings)
@@ -167,8 +201,8 @@ def test_success_latches_exactly_below_the_latch_level(readings, threshold, wind
     level = latch_level(log_probs, times, settings)
     assert (level > threshold) == (states[-1].success if states else False)
     if math.isfinite(level):
-        at_level = SuccessDetector(SuccessSettings(min(level, 0.0), window, hold, duration))
-        below = SuccessDetector(SuccessSettings(min(level - 1e-6, 0.0), window, hold, duration))
+        at_level = SuccessDetector(replace(settings, threshold=min(level, 0.0)))
+        below = SuccessDetector(replace(settings, threshold=min(level - 1e-6, 0.0)))
         for reading in zip(log_probs, times, strict=True):
             last, last_below = at_level.update(*reading), below.update(*reading)
         assert not last.success

@@ -51,7 +51,8 @@ def task_settings(
 
     An instruction that a calibration does not know runs without one, and success is not claimed
     for it unless a threshold was set. Nor is it under a model's own threshold where that does not
-    hold for the settings.
+    hold for the settings, or once the episode is longer than all failures that its task was
+    calibrated with.
 
     Args:
         scorer: the model.
@@ -71,8 +72,17 @@ def task_settings(
     elif threshold is None and calibration is None:
         own = OwnThreshold(scorer.success_threshold, scorer.sample_rate)
         threshold, warning = own.here(intake.sample_rate, detector.window, intake.motion_threshold)
-    progress = CalibratedProgress(task.floor, task.ceiling) if task else None
-    return EpisodeSettings(replace(detector, threshold=threshold), reward_form, progress), warning
+    elif task is not None and threshold < task.threshold:
+        warning = (
+            f"The success threshold is {threshold:g} nat, below the calibrated {task.threshold:g}: "
+            "the calibration's bound on false stops does not hold. Set it no lower, or set none."
+        )
+    success = replace(detector, threshold=threshold)
+    if task is None:
+        return EpisodeSettings(success, reward_form), warning
+    success = replace(success, max_time=task.longest_failure)
+    progress = CalibratedProgress(task.floor, task.ceiling)
+    return EpisodeSettings(success, reward_form, progress), warning
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,8 @@ class Reading:
         progress_source: `calibrated` or `running`.
         reward: of this step, without unit.
         reward_form: `difference` or `exp_clip`.
-        success_score: nat, mean of the last log-probs; NaN before the window is full.
+        success_score: nat, mean of the last log-probs; NaN before the window is full, which it
+            has to become anew where frames were merged into one reading.
         success_threshold: nat; None: success is never claimed.
         success: latched.
         success_since: s, episode time at which it latched; None before.
@@ -137,6 +148,7 @@ class Episode:
         self._log_prob = math.nan
         self._scored: tuple[int, str] | None = None
         self._readings = 0
+        self._unread = 0
         self._baseline = self._new_baseline(0.0)
 
     @property
@@ -170,9 +182,14 @@ class Episode:
         if frame is not None:
             self._session.append(frame, round(stamp - first, STAMP_DIGITS))
         self._first, self._last = first, stamp
+        self._unread += 1
 
     def update(self) -> Reading | None:
-        """Scores the video so far; None when no frame came since the last reading."""
+        """Scores the video so far; None when no frame came since the last reading.
+
+        Several frames since then make one reading, and success has to be held anew from it on: a
+        threshold is chosen on episodes of which every frame was scored.
+        """
         if not self._session.frames or self._last == self._read_to:
             return None
         before = time.perf_counter()
@@ -210,6 +227,9 @@ class Episode:
 
     def _read(self, log_prob: float, model_time: float) -> Reading:
         base, episode_time = self._baseline, self._last - self._first
+        if self._unread > 1:
+            base.success.interrupt()
+        self._unread = 0
         progress = base.progress.update(log_prob)
         state = base.success.update(log_prob, episode_time - base.start)
         return Reading(

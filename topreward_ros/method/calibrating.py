@@ -8,7 +8,7 @@ episode ended, not when, so a stop that comes early in an episode that succeeds 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +36,7 @@ class LabelledEpisode:
         success: whether it ended with the task done.
         log_probs: (N,) nats, as the live node would have published them.
         episode_times: (N,) s since the episode's start.
+        recording: digest of the recording, by which a copy of it is known; "": unknown.
     """
 
     name: str
@@ -43,6 +44,17 @@ class LabelledEpisode:
     success: bool
     log_probs: tuple[float, ...]
     episode_times: tuple[float, ...]
+    recording: str = ""
+
+
+def repeated_recording(episodes: Iterable[LabelledEpisode]) -> str | None:
+    """Says which two episodes are one recording; it counts once, for attempts are independent."""
+    names: dict[str, str] = {}
+    for one in episodes:
+        if one.recording and one.recording in names:
+            return f"{names[one.recording]} and {one.name}"
+        names[one.recording] = one.name
+    return None
 
 
 def episode_levels(
@@ -75,14 +87,15 @@ def calibrate(
             promise is for the mix of instructions rather than for each.
 
     Raises:
-        CalibrationRefusedError: too few episodes of a task (with the number needed), an episode
-            that says nothing, or log-probs that do not rise when the task is done.
+        CalibrationRefusedError: too few episodes of a task (with the number needed), a recording
+            that is among them twice, an episode that says nothing, or log-probs that do not rise
+            when the task is done.
     """
     if not episodes:
         raise CalibrationRefusedError("There are no episodes to calibrate with.")
     instructions = tuple(dict.fromkeys(one.instruction for one in episodes))
     groups = (instructions,) if pooled else tuple((text,) for text in instructions)
-    detector = replace(detector, threshold=None)
+    detector = replace(detector, threshold=None, max_time=None)
     tasks = tuple(
         _calibrate_task(
             [one for one in episodes if one.instruction in group], group, detector, bound
@@ -101,8 +114,14 @@ def _calibrate_task(
     task = f'"{instructions[0]}"' + (
         f" and {len(instructions) - 1} more" if instructions[1:] else ""
     )
+    if twice := repeated_recording(episodes):
+        raise CalibrationRefusedError(
+            f"For task {task} {twice} are the same recording; every recording counts once, so "
+            "leave one of them out."
+        )
     labels = np.array([one.success for one in episodes])
-    levels = episode_levels(episodes, detector)
+    longest = max((one.episode_times[-1] for one in episodes if not one.success), default=0.0)
+    levels = episode_levels(episodes, replace(detector, max_time=longest))
     successes, failures = int(labels.sum()), int((~labels).sum())
     if successes < 2:
         raise CalibrationRefusedError(
@@ -130,7 +149,8 @@ def _calibrate_task(
             int((levels[labels] > threshold).sum()), successes, bound.confidence
         ),
         auc=auc_interval(success_auc(levels, labels), successes, failures, bound.confidence),
-        longest_failure=max(one.episode_times[-1] for one in episodes if not one.success),
+        longest_failure=longest,
+        recordings=tuple(sorted(one.recording for one in episodes if one.recording)),
     )
 
 

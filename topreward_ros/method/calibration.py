@@ -1,18 +1,28 @@
 """A calibration: what was measured for a task, under which setup, and who may use it.
 
-A threshold holds for the model, prompt, frame size and rate it was measured with, for the task it
-was measured on, and for a detector that is at least as strict. So a calibration carries all of
-that, and whoever uses it asks first. `calibrating.calibrate` makes one,
-`calibration_file` keeps it.
+A threshold holds for the model, prompt and frames it was measured with, for the task it was
+measured on, and for a detector that is at least as strict. So a calibration carries all of that,
+and whoever uses it asks first. `calibrating.calibrate` makes one, `calibration_file` keeps it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from topreward_ros.method.progress import CalibratedProgress, ProgressError
 from topreward_ros.method.success import SuccessError, SuccessSettings
+
+_OF_FRAMES = {
+    "prompt": "prompt",
+    "frame_size": "frame size",
+    "sample_rate": "sample rate",
+    "motion_threshold": "motion threshold",
+    "max_pairs": "limit max_pairs",
+    "cameras": "number of cameras",
+}
+"""What decides the log-probs beside the weights, in words."""
+_OF_SEVERAL_CAMERAS = {"layout": "layout", "camera_max_age": "camera age limit"}
 
 
 class CalibrationError(ValueError):
@@ -42,6 +52,10 @@ class ScoringSetup:
         prompt: name of the prompt form.
         frame_size: (height, width) px.
         sample_rate: frames per second.
+        cameras: how many share a frame.
+        layout: how they share it; as camera_max_age, it decides nothing where there is only one.
+        camera_max_age: s between the pictures of a frame.
+        max_pairs: pairs of frames kept at most.
         motion_threshold: grey levels of the motion gate; None: off.
     """
 
@@ -50,6 +64,10 @@ class ScoringSetup:
     prompt: str
     frame_size: tuple[int, int]
     sample_rate: float
+    cameras: int
+    layout: str
+    camera_max_age: float
+    max_pairs: int
     motion_threshold: float | None = None
 
 
@@ -69,7 +87,9 @@ class TaskCalibration:
         false_stops: of those failures, how many lie above the threshold.
         detection_rate: share of those successes above the threshold, with its interval.
         auc: area under the ROC curve of the episodes' latch levels, with its interval.
-        longest_failure: s; the promise is for attempts no longer than that.
+        longest_failure: s; the promise is for attempts no longer than that, so no success latches
+            later.
+        recordings: digests of the recordings it was made from, as far as they are known.
     """
 
     instructions: tuple[str, ...]
@@ -84,6 +104,7 @@ class TaskCalibration:
     detection_rate: Interval
     auc: Interval
     longest_failure: float
+    recordings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuses numbers that no measurement gives."""
@@ -91,7 +112,7 @@ class TaskCalibration:
             raise CalibrationError("A calibrated task has no instruction; expected at least one.")
         try:
             CalibratedProgress(self.floor, self.ceiling)
-            SuccessSettings(self.threshold)
+            SuccessSettings(self.threshold, max_time=self.longest_failure)
         except (ProgressError, SuccessError) as error:
             raise CalibrationError(f'Task "{self.instructions[0]}": {error}') from None
         for name in ("false_stop_rate", "confidence"):
@@ -108,7 +129,7 @@ class Calibration:
 
     Attributes:
         setup: what decided the log-probs.
-        detector: window, hold and minimum duration of the levels; its threshold is None.
+        detector: window, hold and minimum duration of the levels; it has no threshold and no end.
         tasks: at least one.
     """
 
@@ -130,6 +151,10 @@ class Calibration:
             f'The calibration has no task "{instruction}"; it was made for {known}. Calibrate this '
             "task too, or use no calibration for it."
         )
+
+    def detector_of(self, task: TaskCalibration) -> SuccessSettings:
+        """The detector that the promise for one of the tasks is about."""
+        return replace(self.detector, threshold=task.threshold, max_time=task.longest_failure)
 
     def check(self, setup: ScoringSetup, detector: SuccessSettings) -> None:
         """Asks whether the calibration holds for a setup and a detector.
@@ -158,10 +183,11 @@ class Calibration:
                 f'"{ours.model}" ({ours.fingerprint})',
                 f'"{theirs.model}" ({theirs.fingerprint})',
             )
-        for name in ("prompt", "frame_size", "sample_rate", "motion_threshold"):
+        several = max(setup.cameras, self.setup.cameras) > 1
+        for name, words in (_OF_FRAMES | _OF_SEVERAL_CAMERAS if several else _OF_FRAMES).items():
             ours, theirs = getattr(self.setup, name), getattr(setup, name)
             if ours != theirs:
-                yield f"the {name.replace('_', ' ')}", ours, theirs
+                yield f"the {words}", ours, theirs
 
     def _of_detector(self, detector: SuccessSettings) -> Iterable[tuple[str, object, object]]:
         if detector.window != self.detector.window:

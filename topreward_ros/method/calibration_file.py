@@ -20,7 +20,7 @@ from topreward_ros.method.calibration import (
 from topreward_ros.method.success import SuccessError, SuccessSettings
 
 FORMAT = "topreward_ros/calibration"
-VERSION = 1
+VERSION = 2
 HEADER = (
     "# Written by `ros2 run topreward_ros calibrate`. Log-probs are in nats, times in seconds.\n"
 )
@@ -29,14 +29,19 @@ HEADER = (
 def save_calibration(calibration: Calibration, path: Path | str) -> None:
     """Writes the file; the same calibration always gives the same bytes."""
     detector = asdict(calibration.detector)
-    del detector["threshold"]
+    del detector["threshold"], detector["max_time"]  # each task has its own
     document = {
         "format": FORMAT,
         "version": VERSION,
         "setup": {**asdict(calibration.setup), "frame_size": list(calibration.setup.frame_size)},
         "detector": detector,
         "tasks": [
-            {**asdict(task), "instructions": list(task.instructions)} for task in calibration.tasks
+            {
+                **asdict(task),
+                "instructions": list(task.instructions),
+                "recordings": list(task.recordings),
+            }
+            for task in calibration.tasks
         ],
     }
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
@@ -67,7 +72,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise CalibrationError(f'it is not a calibration; expected "format: {FORMAT}" in it.')
     if document.get("version") != VERSION:
         raise CalibrationError(
-            f"it has version {document.get('version')}, and {VERSION} is read here; make it again."
+            f"it has version {document.get('version')}, and {VERSION} is read here; calibrate "
+            "again."
         )
     return document
 
@@ -156,6 +162,10 @@ _SETUP: dict[str, Callable[[object], Any]] = {
     "prompt": _text,
     "frame_size": _size,
     "sample_rate": _number,
+    "cameras": _count,
+    "layout": _text,
+    "camera_max_age": _number,
+    "max_pairs": _count,
     "motion_threshold": _optional_number,
 }
 _DETECTOR: dict[str, Callable[[object], Any]] = {
@@ -170,4 +180,5 @@ _TASK: dict[str, Callable[[object], Any]] = {
     **dict.fromkeys(("floor", "ceiling", "threshold"), _number),
     **dict.fromkeys(("false_stop_rate", "confidence", "longest_failure"), _number),
     **dict.fromkeys(("failures", "successes", "false_stops"), _count),
+    "recordings": _texts,
 }

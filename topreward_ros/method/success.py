@@ -7,6 +7,9 @@ of time is the camera's, since the episode's start.
 A log-prob that is NaN (or plus infinity, which no log-probability is) is unknown and makes the
 score NaN as long as it is in the window; minus infinity makes it minus infinity. Neither is above
 any threshold, so both start the hold anew. A success that latched before stays.
+
+Every frame counts, each with its reading: fewer readings are a laxer detector, because the dips
+between them go unseen. Where some are missing (`interrupt`), window and hold start anew.
 """
 
 from __future__ import annotations
@@ -33,12 +36,14 @@ class SuccessSettings:
         window: log-probs in the score's mean; without a full window there is no score.
         hold: s during which every score must lie above the threshold.
         min_duration: s from the episode's start before which success is never claimed.
+        max_time: s from the episode's start after which no success latches any more; None: no end.
     """
 
     threshold: float | None = None
     window: int = 3
     hold: float = 1.0
     min_duration: float = 2.0
+    max_time: float | None = None
 
     def __post_init__(self) -> None:
         """Refuses settings that could never, or always, be met."""
@@ -49,7 +54,12 @@ class SuccessSettings:
             )
         if self.window < 1:
             raise SuccessError(f"The success window is {self.window}; expected at least 1 reading.")
-        for name, value in (("hold", self.hold), ("minimum duration", self.min_duration)):
+        times = {
+            "hold": self.hold,
+            "minimum duration": self.min_duration,
+            "time limit": 0.0 if self.max_time is None else self.max_time,
+        }
+        for name, value in times.items():
             if not (math.isfinite(value) and value >= 0.0):
                 raise SuccessError(f"The success {name} is {value} s; expected 0 or more.")
 
@@ -59,7 +69,7 @@ class SuccessState:
     """What the detector knows after a reading.
 
     Attributes:
-        score: nat, mean of the last `window` log-probs; NaN before the window is full.
+        score: nat, mean of the last `window` log-probs; NaN where there are not so many.
         success: latched: it stays true once it is.
         since: s, episode time of the reading at which success latched; None before.
     """
@@ -107,6 +117,16 @@ class SuccessDetector:
             self._since = episode_time
         return SuccessState(score, self._since is not None, self._since)
 
+    def interrupt(self) -> None:
+        """Starts window and hold anew, for readings are missing before the next one.
+
+        What latches after it would have latched with the missing readings too. A success that has
+        latched already needs no window, and keeps its score.
+        """
+        if self._since is None:
+            self._recent.clear()
+            self._above_since = None
+
     def _score(self) -> float:
         if len(self._recent) < self.settings.window:
             return math.nan
@@ -116,7 +136,7 @@ class SuccessDetector:
         if self._above_since is None:
             return False
         held = _long_enough(now - self._above_since, self.settings.hold)
-        return held and _long_enough(now, self.settings.min_duration)
+        return held and _may_latch(now, self.settings)
 
 
 def success_scores(log_probs: Sequence[float], window: int = 3) -> list[float]:
@@ -135,13 +155,14 @@ def latch_level(
 ) -> float:
     """The level that decides an episode: success would latch under exactly the thresholds below it.
 
-    That is the maximum over the readings from `min_duration` on of the lowest score within the hold
-    that ends there, so it counts what the live detector counts, over the whole attempt.
+    That is the maximum over the readings from `min_duration` to `max_time` of the lowest score
+    within the hold that ends there, so it counts what the live detector counts, over the whole
+    attempt.
 
     Args:
         log_probs: (N,) nats in time order.
         episode_times: (N,) s since the episode's start, increasing.
-        settings: window, hold and minimum duration; the threshold is not used.
+        settings: of the detector; the threshold is not used.
 
     Returns:
         nat; minus infinity where no threshold would latch.
@@ -164,9 +185,14 @@ def latch_level(
         while first < index and _long_enough(now - episode_times[first + 1], settings.hold):
             first += 1
         held = _long_enough(now - episode_times[first], settings.hold)
-        if held and _long_enough(now, settings.min_duration):
+        if held and _may_latch(now, settings):
             level = max(level, min(scores[first:]))
     return level
+
+
+def _may_latch(now: float, settings: SuccessSettings) -> bool:
+    too_late = settings.max_time is not None and now > settings.max_time + TIME_TOLERANCE
+    return not too_late and _long_enough(now, settings.min_duration)
 
 
 def _long_enough(seconds: float, least: float) -> bool:

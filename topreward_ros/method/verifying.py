@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from topreward_ros.method.calibrating import LabelledEpisode, episode_levels
+from topreward_ros.method.calibrating import (
+    LabelledEpisode,
+    episode_levels,
+    repeated_recording,
+)
 from topreward_ros.method.calibration import Calibration, Interval, TaskCalibration
 from topreward_ros.method.intervals import proportion_interval
 
@@ -40,6 +44,26 @@ class Verification:
         return self.false_stop_rate.low > self.task.false_stop_rate
 
 
+def check_fresh(calibration: Calibration, name: str, instruction: str, recording: str) -> None:
+    """Makes sure that a calibration was not made from a recording.
+
+    Args:
+        calibration: is to be held against it.
+        name: what people find the recording by.
+        instruction: the task that it shows.
+        recording: its digest; "": unknown.
+
+    Raises:
+        CalibrationMismatch: the instruction was not calibrated.
+        VerificationError: the calibration was made from it.
+    """
+    if recording in calibration.for_instruction(instruction).recordings:
+        raise VerificationError(
+            f"{name} is one of the recordings that the calibration was made from, and cannot show "
+            "whether it holds for others; verify with fresh ones only."
+        )
+
+
 def verify(
     calibration: Calibration, episodes: Sequence[LabelledEpisode]
 ) -> tuple[Verification, ...]:
@@ -51,24 +75,31 @@ def verify(
 
     Raises:
         CalibrationMismatch: an episode's instruction was not calibrated.
-        VerificationError: a task of the episodes has no failure among them.
+        VerificationError: a task of the episodes has no failure among them, or an episode is not
+            fresh, or there twice.
     """
+    for one in episodes:
+        check_fresh(calibration, one.name, one.instruction, one.recording)
     tasks = {one.instruction: calibration.for_instruction(one.instruction) for one in episodes}
     return tuple(
         _verify_task(
-            task,
-            np.array([one.success for one in episodes if one.instruction in task.instructions]),
-            episode_levels(
-                [one for one in episodes if one.instruction in task.instructions],
-                calibration.detector,
-            ),
+            calibration, task, [one for one in episodes if one.instruction in task.instructions]
         )
         for task in calibration.tasks
         if task in tasks.values()
     )
 
 
-def _verify_task(task: TaskCalibration, labels: np.ndarray, levels: np.ndarray) -> Verification:
+def _verify_task(
+    calibration: Calibration, task: TaskCalibration, episodes: list[LabelledEpisode]
+) -> Verification:
+    if twice := repeated_recording(episodes):
+        raise VerificationError(
+            f"{twice} are the same recording; every recording counts once, so leave one of them "
+            "out."
+        )
+    labels = np.array([one.success for one in episodes])
+    levels = episode_levels(episodes, calibration.detector_of(task))
     failures, successes = int((~labels).sum()), int(labels.sum())
     if not failures:
         raise VerificationError(

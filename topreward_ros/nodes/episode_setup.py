@@ -6,15 +6,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from topreward_ros.episode import Episode, EpisodeSettings
+from topreward_ros.episode import Episode, task_settings
 from topreward_ros.method.calibration import (
     Calibration,
     CalibrationMismatch,
     ScoringSetup,
 )
 from topreward_ros.method.calibration_file import load_calibration
-from topreward_ros.method.own_threshold import OwnThreshold
-from topreward_ros.method.progress import CalibratedProgress
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.contract import ModelError
@@ -81,7 +79,7 @@ def check_calibration(
     """Makes sure that a calibration holds for what is set now.
 
     Raises:
-        CalibrationMismatch: it was made with another model, prompt, frame size, rate or detector.
+        CalibrationMismatch: it was made with another model, prompt, detector, or other frames.
     """
     setup = ScoringSetup(
         model=scorer.name,
@@ -89,9 +87,13 @@ def check_calibration(
         prompt=scorer.prompt_form.value,
         frame_size=tuple(scorer.frame_size),
         sample_rate=sample_rate(parameters, scorer),
+        cameras=len(parameters.cameras),
+        layout=parameters.layout,
+        camera_max_age=parameters.camera_max_age,
+        max_pairs=parameters.max_pairs,
         motion_threshold=_motion_threshold(parameters),
     )
-    calibration.check(setup, _detector(parameters, None))
+    calibration.check(setup, _detector(parameters))
 
 
 def intake_settings(parameters: RewardParameters, scorer: VideoScorer) -> IntakeSettings:
@@ -112,16 +114,21 @@ def episode_maker(
 ) -> tuple[Callable[[VideoScorer], Episode], str]:
     """Returns what makes the episode on the scoring thread, and a warning or "".
 
-    An instruction that a calibration does not know runs without one, and success is not claimed
-    for it unless the parameter success_threshold is set. Nor is it under a model's own threshold
-    where that does not hold for what is set now.
+    The rules are those of `task_settings`.
 
     Raises:
         CalibrationMismatch: the calibration does not hold for what is set now.
     """
     if calibration is not None:
         check_calibration(calibration, parameters, scorer)
-    settings, warning = _settings(parameters, scorer, calibration, instruction)
+    settings, warning = task_settings(
+        scorer,
+        intake_settings(parameters, scorer),
+        _detector(parameters),
+        RewardForm(parameters.reward_form),
+        calibration,
+        instruction,
+    )
 
     def make(loaded: VideoScorer) -> Episode:
         return Episode(loaded, instruction, settings)
@@ -129,45 +136,23 @@ def episode_maker(
     return make, warning
 
 
+def promise_ends(calibration: Calibration | None, instruction: str) -> float | None:
+    """Returns the s of an episode after which its calibration promises nothing; None: no end."""
+    try:
+        return calibration.for_instruction(instruction).longest_failure if calibration else None
+    except CalibrationMismatch:
+        return None
+
+
 def sample_rate(parameters: RewardParameters, scorer: VideoScorer) -> float:
     """Returns frames per second of camera time."""
     return parameters.sample_rate or scorer.sample_rate
 
 
-def _settings(
-    parameters: RewardParameters,
-    scorer: VideoScorer,
-    calibration: Calibration | None,
-    instruction: str,
-) -> tuple[EpisodeSettings, str]:
-    task, warning = None, ""
-    try:
-        task = calibration.for_instruction(instruction) if calibration else None
-    except CalibrationMismatch as error:
-        warning = str(error)
-    threshold = task.threshold if task else None
-    if not math.isnan(parameters.success_threshold):
-        threshold = parameters.success_threshold
-    elif calibration is None:
-        threshold, warning = _own_threshold(parameters, scorer)
-    settings = EpisodeSettings(
-        reward_form=RewardForm(parameters.reward_form),
-        success=_detector(parameters, threshold),
-        progress=CalibratedProgress(task.floor, task.ceiling) if task else None,
-    )
-    return settings, warning
-
-
-def _own_threshold(parameters: RewardParameters, scorer: VideoScorer) -> tuple[float | None, str]:
-    own = OwnThreshold(scorer.success_threshold, scorer.sample_rate)
-    return own.here(
-        sample_rate(parameters, scorer), parameters.success_window, _motion_threshold(parameters)
-    )
-
-
-def _detector(parameters: RewardParameters, threshold: float | None) -> SuccessSettings:
+def _detector(parameters: RewardParameters) -> SuccessSettings:
+    threshold = parameters.success_threshold
     return SuccessSettings(
-        threshold=threshold,
+        threshold=None if math.isnan(threshold) else threshold,
         window=parameters.success_window,
         hold=parameters.success_hold,
         min_duration=parameters.success_min_duration,

@@ -17,8 +17,10 @@ from topreward_ros.nodes.diagnostics import (
     diagnostic_status,
     memory_values,
 )
+from topreward_ros.nodes.episode_setup import promise_ends
 
 if TYPE_CHECKING:
+    from topreward_msgs.msg import RewardStamped
     from topreward_ros.nodes.reward_node import RewardNode
 
 LAGGING_FRAMES = 3
@@ -75,6 +77,7 @@ class RewardDiagnostics:
             "frames_selected": str(episode.intake.selected if episode else 0),
             "frames_without_motion": str(episode.intake.gated if episode else 0),
             "pending_frames": str(pending),
+            "merged_frames": str(node.scoring.merged),
             "latency_ms_p50": f"{middle:.1f}",
             "latency_ms_p95": f"{high:.1f}",
             "model_time_ms": f"{last.model_time * 1e3:.1f}" if last else "nan",
@@ -92,8 +95,17 @@ class RewardDiagnostics:
             return WARN, "Waiting for an instruction on task_instruction."
         if self._lost():
             return ERROR, f"Without usable image: {', '.join(self._lost())}."
-        if pending >= LAGGING_FRAMES:
-            return WARN, f"Scoring is {pending} frames behind; scores are merged."
+        if pending >= LAGGING_FRAMES or node.scoring.merged:
+            return WARN, (
+                f"Scoring is {max(pending, node.scoring.merged)} frames behind; scores are merged, "
+                "and success is not claimed over merged ones."
+            )
+        limit = promise_ends(node.runner.equipment.calibration, node.runner.instruction)
+        if limit is not None and _undecided_after(limit, episode.last):
+            return WARN, (
+                f"No success is claimed any more: the episode is longer than {limit:g} s, the "
+                "longest failure that was calibrated with. Calibrate with longer ones."
+            )
         if episode.warning:
             return WARN, episode.warning
         return OK, "Scoring." if episode.last else "Waiting for the first frame."
@@ -117,3 +129,7 @@ class RewardDiagnostics:
             )
             for topic, camera in node.runner.equipment.watch.cameras.items()
         ]
+
+
+def _undecided_after(limit: float, last: RewardStamped | None) -> bool:
+    return last is not None and not last.success and last.episode_time > limit

@@ -1,8 +1,9 @@
 """The one thread that touches the model.
 
 It takes frames from a bounded inbox and lays readings into an outbox. When it falls behind, it adds
-every waiting frame to the video and scores once: frames are kept, scores are merged. Whoever feeds
-it never waits, except for `load` and `unload`, which answer with a future.
+every waiting frame to the video and scores once: frames are kept, scores are merged (and a success
+is held anew, see `Episode.update`). Whoever feeds it never waits, except for `load` and `unload`,
+which answer with a future.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class ScoringThread:
         self._scorer: VideoScorer | None = None
         self._episode: Episode | None = None
         self._episode_id = ""
+        self._merged = 0
         self._baseline = 0  # of the scores that are made now
         self._baselines = 0  # that this episode was told of after its first
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
@@ -74,6 +76,11 @@ class ScoringThread:
         """Frames that wait for scoring."""
         with self._changed:
             return self._count()
+
+    @property
+    def merged(self) -> int:
+        """Frames of the last score, beside the newest, that got none of their own."""
+        return self._merged
 
     def prepare(self, function: Callable[[], None]) -> None:
         """Runs something on the thread; what it raises is dropped, `load` will meet it again."""
@@ -199,6 +206,7 @@ class ScoringThread:
             if isinstance(tasks[0], _Start):
                 self._episode = None
                 self._episode_id = tasks[0].episode_id
+                self._merged = 0
                 self._baseline = 0
                 self._episode = tasks[0].make(self._scorer)
             elif isinstance(tasks[0], _Stop):
@@ -219,6 +227,7 @@ class ScoringThread:
         for frame in frames:
             self._episode.add_frame(frame.image, frame.stamp)
         reading = self._episode.update()
+        self._merged = len(frames) - 1
         if reading is not None:
             self._lay_out(Scored(self._episode_id, self._baseline, reading, frames[-1]))
 

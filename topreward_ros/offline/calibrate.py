@@ -15,7 +15,7 @@ from topreward_ros.method.calibrating import LabelledEpisode, calibrate
 from topreward_ros.method.calibration import Calibration
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.conformal import FalseStopBound
-from topreward_ros.method.verifying import verify
+from topreward_ros.method.verifying import check_fresh, verify
 from topreward_ros.offline.calibrate_arguments import parse_arguments
 from topreward_ros.offline.calibration_report import (
     calibration_lines,
@@ -29,6 +29,7 @@ from topreward_ros.offline.labelled_recordings import (
     label_paths,
     read_labels,
 )
+from topreward_ros.offline.recording_digest import recording_digest
 from topreward_ros.offline.score_file import ScoreFile
 from topreward_ros.offline.scoring_options import (
     detector_settings,
@@ -39,6 +40,7 @@ from topreward_ros.offline.scoring_options import (
 from topreward_ros.video.recording import open_recording
 
 if TYPE_CHECKING:
+    from topreward_ros.method.calibration import ScoringSetup
     from topreward_ros.models.contract import VideoScorer
     from topreward_ros.video.intake import IntakeSettings
 
@@ -74,10 +76,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     reference = load_calibration(options.verify) if options.verify else None
     scorer = load_model(options)
     intake = intake_settings(options, scorer)
-    setup = scoring_setup(scorer, intake)
+    first = open_recording(recordings[0].path, options.fps)
+    setup = scoring_setup(scorer, intake, options, first)
     if reference:
         reference.check(setup, reference.detector)
-    episodes = _score_all(scorer, recordings, intake, options, console)
+        for one in recordings:
+            digest = recording_digest(one.path)
+            check_fresh(reference, str(one.path), one.instruction, digest)
+    episodes = _score_all(scorer, setup, recordings, intake, options, console)
     if reference:
         return _verify(reference, episodes, options, console)
     calibration = calibrate(episodes, setup, detector, bound, pooled=options.pool)
@@ -109,18 +115,15 @@ def _recordings(options: argparse.Namespace) -> list[LabelledRecording]:
 
 def _score_all(
     scorer: VideoScorer,
+    setup: ScoringSetup,
     recordings: list[LabelledRecording],
     intake: IntakeSettings,
     options: argparse.Namespace,
     console: Console,
 ) -> list[LabelledEpisode]:
     options.output.mkdir(parents=True, exist_ok=True)
-    conditions = {
-        "fingerprint": scorer.fingerprint,
-        "cameras": options.cameras,
-        "fps": options.fps,
-        **asdict(intake),
-    }
+    conditions = asdict(setup) | {"topics": options.cameras, "fps": options.fps}
+    del conditions["model"]  # the same weights may be found by another name
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     live = console.is_terminal
     episodes = []
@@ -133,11 +136,21 @@ def _score_all(
         for number, recording in enumerate(bar.track(recordings), start=1):
             episode = scores.episode(recording)
             if episode is None:
+                _check_cameras(recording, setup.cameras, options)
                 episode = scores.add(recording, *_score(scorer, recording, intake, options))
                 if not live:
                     console.print(f"{number} of {len(recordings)} {recording.path}")
             episodes.append(episode)
     return episodes
+
+
+def _check_cameras(recording: LabelledRecording, cameras: int, options: argparse.Namespace) -> None:
+    topics = options.cameras or list(open_recording(recording.path, options.fps).topics)
+    if len(topics) != cameras:
+        raise LabelsError(
+            f"{recording.path} has {len(topics)} image topics ({', '.join(topics)}), and the first "
+            f"recording {cameras}; name those that all of them have with --cameras."
+        )
 
 
 def _score(

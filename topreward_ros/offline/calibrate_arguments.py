@@ -20,7 +20,8 @@ failures is called a success, with a stated confidence. Writes calibration.yaml 
 parameter calibration_file), calibration.json and calibration.png.
 """
 EXAMPLES = """\
-Recordings are rosbag2 bags or video files. labels.csv has the columns path, instruction, success:
+Recordings are rosbag2 bags or video files, each of its own attempt. labels.csv has the columns
+path, instruction, success:
 
   path,instruction,success
   bags/episode_000,put the red cube on the green disc,1
@@ -35,6 +36,8 @@ examples:
 
 The promise holds for failures like the ones given, so record them as the robot will run. The least
 number of failures is ln(1 - confidence) / ln(1 - rate): 59 for 5 % at 95 %, 22 for 10 % at 90 %.
+Fix their number before you see a threshold; to calibrate a second time, record fresh ones. The
+confidence is that of each instruction by itself, not of all of them together.
 Ctrl-C keeps the scores of finished episodes; the same command goes on from there.
 """
 
@@ -67,7 +70,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
     promise = parser.add_argument_group("the promise")
     add_number(promise, "--false-stop-rate", bound.rate, "share of failures called a success")
-    add_number(promise, "--confidence", bound.confidence, "of the promise and of intervals")
+    add_number(promise, "--confidence", bound.confidence, "of each promise and of intervals")
     promise.add_argument(
         "--pool",
         action="store_true",

@@ -45,7 +45,7 @@ def draw_calibration(
         parts = [figure] if rows == 1 else list(figure.subfigures(rows, 1))
         for part, task in zip(parts, calibration.tasks, strict=True):
             own = [one for one in episodes if one.instruction in task.instructions]
-            levels = episode_levels(own, calibration.detector)
+            levels = episode_levels(own, calibration.detector_of(task))
             labels = np.array([one.success for one in own])
             roc, histogram, curves = part.subplots(1, 3, width_ratios=(1.0, 1.25, 1.5))
             part.suptitle(_title(task), fontsize=12, fontweight="bold", parse_math=False)
@@ -99,7 +99,7 @@ def _draw_levels(
     for label, name, colour in ((False, "failures", LOSS), (True, "successes", SUCCESS)):
         own = levels[labels == label]
         known = own[np.isfinite(own)]
-        never = f", {own.size - known.size} too short to count" if known.size < own.size else ""
+        never = f", {own.size - known.size} too short or late" if known.size < own.size else ""
         axes.hist(known, edges, color=colour, alpha=0.6, label=f"{name}{never}")
     axes.axvline(
         task.threshold, color=INK, linewidth=1.5, label=f"threshold {_nat(task.threshold)}"

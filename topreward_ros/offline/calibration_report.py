@@ -64,7 +64,7 @@ def _task_figures(
     calibration: Calibration, task: TaskCalibration, episodes: Sequence[LabelledEpisode]
 ) -> dict[str, object]:
     own = [one for one in episodes if one.instruction in task.instructions]
-    levels = episode_levels(own, calibration.detector)
+    levels = episode_levels(own, calibration.detector_of(task))
     roc = success_roc(levels, [one.success for one in own])
     return {
         **asdict(task),
@@ -89,10 +89,13 @@ def _warning(task: TaskCalibration) -> str:
     bound = FalseStopBound(task.false_stop_rate, task.confidence)
     allowed = bound.allowed_false_stops(task.failures)
     return (
-        "  Warning: this threshold misses most successes. Either the model cannot tell these "
-        "failures from successes (see calibration.png), or a few failures that look like "
-        f"successes set it: {allowed} of {task.failures} may lie above it, and with "
-        f"{bound.failures_for(allowed + 1)} failures it would be {allowed + 1}."
+        "  Warning: this threshold misses most successes. Either they take longer than any failure "
+        f"({task.longest_failure:.1f} s; later ones are never claimed), or the model cannot tell "
+        "these failures from successes (see calibration.png), or a few failures that look like "
+        f"successes set it: {allowed} of {task.failures} may lie above it. Adding failures until "
+        "the threshold pleases would void the confidence: calibrate a second time with fresh "
+        f"failures only, their number fixed beforehand ({allowed + 1} may lie above with "
+        f"{bound.failures_for(allowed + 1)})."
     )
 
 

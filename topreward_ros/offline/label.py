@@ -109,7 +109,7 @@ def label(options: argparse.Namespace, recording: Recording) -> list[Reading]:
     scorer = load_model(options)
     intake = intake_settings(options, scorer)
     if calibration is not None:
-        calibration.check(scoring_setup(scorer, intake), detector)
+        calibration.check(scoring_setup(scorer, intake, options, recording), detector)
     settings, warning = task_settings(
         scorer, intake, detector, RewardForm(options.reward_form), calibration, instruction
     )

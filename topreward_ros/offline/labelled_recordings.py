@@ -13,6 +13,7 @@ LABELS_FILE = "labels.csv"
 COLUMNS = ("path", "instruction", "success")
 TRUE_WORDS = frozenset({"1", "true", "yes", "success"})
 FALSE_WORDS = frozenset({"0", "false", "no", "failure"})
+_WORDS = {True: "a success", False: "a failure"}
 
 
 class LabelsError(ValueError):
@@ -43,7 +44,7 @@ def read_labels(path: Path | str) -> list[LabelledRecording]:
 
     Raises:
         LabelsError: no such file, a column or value that is missing or not understood, a recording
-            that is not there, or no line at all.
+            that is not there or there twice for a task, or no line at all.
     """
     path = Path(path).expanduser()
     file = path / LABELS_FILE if path.is_dir() else path
@@ -60,10 +61,13 @@ def read_labels(path: Path | str) -> list[LabelledRecording]:
             f"{file} lacks the column {missing[0]}; its first line must name the columns "
             f"{', '.join(COLUMNS)}."
         )
-    found = [_labelled(row, file, line) for line, row in enumerate(rows, start=2)]
+    found = {
+        f"line {line}": _labelled(row, f"{file}, line {line}", file.parent)
+        for line, row in enumerate(rows, start=2)
+    }
     if not found:
         raise LabelsError(f"{file} labels no recording; expected one line for each.")
-    return found
+    return _distinct(found, f"{file}, ")
 
 
 def label_paths(
@@ -72,15 +76,37 @@ def label_paths(
     """Labels recordings that are given by their paths, all of one task.
 
     Raises:
-        LabelsError: a recording is not there, or the instruction cannot be asked about.
+        LabelsError: a recording is not there or there twice, or the instruction cannot be asked
+            about.
     """
     task = _instruction(instruction, "The recordings")
     labelled = [*((path, True) for path in successes), *((path, False) for path in failures)]
-    return [LabelledRecording(_existing(path, "The list"), task, ok) for path, ok in labelled]
+    found = {
+        f"recording {number}": LabelledRecording(_existing(path, "The list"), task, ok)
+        for number, (path, ok) in enumerate(labelled, start=1)
+    }
+    return _distinct(found, "The list, ")
 
 
-def _labelled(row: dict[str, str], file: Path, line: int) -> LabelledRecording:
-    where = f"{file}, line {line}"
+def _distinct(found: dict[str, LabelledRecording], source: str) -> list[LabelledRecording]:
+    """Refuses a recording that would count twice: attempts have to be independent."""
+    first: dict[tuple[Path, str], str] = {}
+    for where, one in found.items():
+        former = first.setdefault((one.path.resolve(), one.instruction), where)
+        if found[former].success != one.success:
+            raise LabelsError(
+                f"{source}{where}: {one.path} is labelled {_WORDS[one.success]}, and "
+                f"{_WORDS[not one.success]} in {former}; keep the label that is right."
+            )
+        if former != where:
+            raise LabelsError(
+                f"{source}{where}: {one.path} is labelled in {former} already, for the same "
+                "instruction; every recording counts once."
+            )
+    return list(found.values())
+
+
+def _labelled(row: dict[str, str], where: str, folder: Path) -> LabelledRecording:
     word = (row["success"] or "").strip().lower()
     if word not in TRUE_WORDS | FALSE_WORDS:
         raise LabelsError(
@@ -89,7 +115,7 @@ def _labelled(row: dict[str, str], file: Path, line: int) -> LabelledRecording:
     path = (row["path"] or "").strip()
     if not path:
         raise LabelsError(f"{where}: the path is empty; expected a recording's.")
-    recording = _existing(file.parent / path, where)
+    recording = _existing(folder / path, where)
     return LabelledRecording(
         recording, _instruction(row["instruction"] or "", where), word in TRUE_WORDS
     )

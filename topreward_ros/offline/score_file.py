@@ -11,6 +11,7 @@ from types import TracebackType
 
 from topreward_ros.method.calibrating import LabelledEpisode
 from topreward_ros.offline.labelled_recordings import LabelledRecording
+from topreward_ros.offline.recording_digest import recording_digest
 
 
 class ScoreFile:
@@ -68,7 +69,12 @@ class ScoreFile:
             episode_times: (N,) s.
         """
         key = _key(recording)
-        scores = {"key": key, "log_probs": log_probs, "episode_times": episode_times}
+        scores = {
+            "key": key,
+            "digest": recording_digest(recording.path),
+            "log_probs": log_probs,
+            "episode_times": episode_times,
+        }
         self._done[key] = scores
         self._write(json.dumps(scores))
         return _labelled(recording, scores)
@@ -85,6 +91,7 @@ def _labelled(recording: LabelledRecording, scores: dict[str, object]) -> Labell
         success=recording.success,
         log_probs=tuple(scores["log_probs"]),
         episode_times=tuple(scores["episode_times"]),
+        recording=str(scores["digest"]),
     )
 
 
@@ -97,7 +104,7 @@ def _entry(line: str) -> tuple[str, dict[str, object]] | None:
 
 
 def _key(recording: LabelledRecording) -> str:
-    """Names a recording's bytes and its instruction: a new recording at an old path is another."""
+    """Names a recording's state and its instruction: a new recording at an old path is another."""
     path = recording.path
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     state = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns)

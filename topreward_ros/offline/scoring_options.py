@@ -15,6 +15,7 @@ from topreward_ros.video.intake import IntakeSettings
 
 if TYPE_CHECKING:
     from topreward_ros.models.contract import VideoScorer
+    from topreward_ros.video.recording import Recording
 
 
 def add_detector(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -116,13 +117,19 @@ def intake_settings(options: argparse.Namespace, scorer: VideoScorer) -> IntakeS
     )
 
 
-def scoring_setup(scorer: VideoScorer, intake: IntakeSettings) -> ScoringSetup:
-    """Returns what a calibration is held against."""
+def scoring_setup(
+    scorer: VideoScorer, intake: IntakeSettings, options: argparse.Namespace, recording: Recording
+) -> ScoringSetup:
+    """Returns what a calibration is held against, where this recording is scored."""
     return ScoringSetup(
         model=scorer.name,
         fingerprint=scorer.fingerprint,
         prompt=scorer.prompt_form.value,
         frame_size=(int(scorer.frame_size[0]), int(scorer.frame_size[1])),
         sample_rate=intake.sample_rate,
+        cameras=len(options.cameras or recording.topics),
+        layout=intake.layout.value,
+        camera_max_age=intake.camera_max_age,
+        max_pairs=options.max_pairs,
         motion_threshold=intake.motion_threshold,
     )
