@@ -103,6 +103,7 @@ class RewardKeeper:
         started = self._waiting.now()
         change = await self._client.lifecycle.change("configure", seconds)
         if change.done:
+            self._up = True  # it may be gone before the next look
             took = self._waiting.now() - started
             self._log.info(f"{name} is up, after {took:.1f} s.")
             return
