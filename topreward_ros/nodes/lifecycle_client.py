@@ -96,7 +96,12 @@ class LifecycleClient:
 
     async def ask(self, seconds: float) -> str:
         """Returns the state, `unknown` where no answer comes within `seconds`."""
-        answer = await self._waiting.answer(self._get, GetState.Request(), seconds)
+        end = self._waiting.now() + seconds
+        left, answer = seconds, None
+        while answer is None and left > 0.0:
+            # A request to a process that was killed is lost, also when another has come instead.
+            answer = await self._waiting.answer(self._get, GetState.Request(), min(STEP, left))
+            left = end - self._waiting.now()
         self._note(answer.current_state.label if answer is not None else UNKNOWN)
         return self.state
 
