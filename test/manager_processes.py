@@ -24,15 +24,18 @@ _namespaces = itertools.count()
 class Lab(ManagerSide, Tester):
     """A reward node and a manager as processes, cameras that run, and a tester."""
 
-    def __init__(self, model, log, *, reward=None, manager=None) -> None:
-        """Starts both processes."""
+    def __init__(
+        self, model, log, *, reward=None, manager=None, cameras=1, environment=None
+    ) -> None:
+        """Starts the cameras; `launch` starts the processes."""
         self.namespace = f"/p{next(_namespaces)}"
         Tester.__init__(self, f"{self.namespace}/reward_node")
-        topic = f"{self.namespace}/camera"
-        self.film = Film([self.node.create_publisher(Image, topic, 10)])
+        self.topics = [f"{self.namespace}/camera_{index}" for index in range(cameras)]
+        self.film = Film([self.node.create_publisher(Image, topic, 10) for topic in self.topics])
         self._log = log
+        self._environment = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
         self._reward = {
-            "model": str(model), "device": "cpu", "cameras": [topic], "instruction": TASK,
+            "model": str(model), "device": "cpu", "cameras": self.topics, "instruction": TASK,
             **(reward or {}),
         }  # fmt: skip
         self._manager = {"node_timeout": 4.0, **(manager or {})}
@@ -46,10 +49,9 @@ class Lab(ManagerSide, Tester):
         command = node_command(name, parameters, namespace=self.namespace)
         # Keeps its number, and dies with this process.
         follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), *command]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         output = open(self._log / f"{name}.log", "ab")  # noqa: SIM115 - closed with the process
         self.processes[name] = subprocess.Popen(
-            follow, env=environment, stdout=output, stderr=subprocess.STDOUT
+            follow, env=self._environment, stdout=output, stderr=subprocess.STDOUT
         )
         output.close()
         return self.processes[name]
@@ -60,6 +62,10 @@ class Lab(ManagerSide, Tester):
         process.send_signal(number)
         self.wait(lambda: process.poll() is not None)
         return process.returncode
+
+    def tune(self, **values: object) -> None:
+        """Sets parameters of the manager."""
+        assert not self.set_of(self.manager_name, **values)
 
     def said(self, name: str) -> str:
         """Returns a node's output so far."""
