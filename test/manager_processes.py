@@ -40,6 +40,7 @@ class Lab(ManagerSide, Tester):
         }  # fmt: skip
         self._manager = {"node_timeout": 4.0, **(manager or {})}
         self.processes: dict[str, subprocess.Popen] = {}
+        self._known: set[tuple[int, ...]] = set()
         self.manage(f"{self.namespace}/episode_manager")
         self.robot = Robot(self)
 
@@ -50,6 +51,8 @@ class Lab(ManagerSide, Tester):
         # Keeps its number, and dies with this process.
         follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), *command]
         output = open(self._log / f"{name}.log", "ab")  # noqa: SIM115 - closed with the process
+        if name == "episode_manager":
+            self._known = self._managers()
         self.processes[name] = subprocess.Popen(
             follow, env=self._environment, stdout=output, stderr=subprocess.STDOUT
         )
@@ -62,6 +65,16 @@ class Lab(ManagerSide, Tester):
         process.send_signal(number)
         self.wait(lambda: process.poll() is not None)
         return process.returncode
+
+    def managed_anew(self) -> bool:
+        """Whether the manager that was launched is found: one that was killed is seen for long."""
+        return bool(self._managers() - self._known)
+
+    def _managers(self) -> set[tuple[int, ...]]:
+        # The last that a manager advertises; whoever finds it has found all of its services.
+        topic = f"{self.namespace}/episode_manager/run_episode/_action/status"
+        found = self.node.get_publishers_info_by_topic(topic)
+        return {tuple(publisher.endpoint_gid) for publisher in found}
 
     def tune(self, **values: object) -> None:
         """Sets parameters of the manager."""
@@ -88,7 +101,7 @@ def processes(model: Path | str, log: Path, **parameters: object) -> Iterator[La
         lab.launch("reward_node")
         lab.launch("episode_manager")
         lab.wait(lambda: "is up, after" in lab.said("episode_manager"), LOADING)
-        lab.wait(lambda: lab.told_by.get_publisher_count())
+        lab.wait(lab.managed_anew)
         yield lab
     finally:
         lab.close()

@@ -54,7 +54,7 @@ MANAGER = {
     "absent.when": ["canceled"],
     "arm.type": "trigger",
     "arm.target": ARM,
-    "arm.timeout": 0.3,
+    "arm.timeout": 1.0,
     "arm.retries": 1,
     "arm.when": ["canceled", "shutdown"],
 }
@@ -94,6 +94,7 @@ def lab(shared):
     shared.film.period = 0.03
     for name in {"reward_node", "episode_manager"} - set(shared.processes):
         shared.launch(name)
+    shared.wait(shared.managed_anew)
     shared.stop_it()
     shared.wait(lambda: shared.state() == "inactive", LOADING)
     shared.set(success_threshold=NEVER, on_clock_jump="restart", inbox_size=64, instruction=TASK)
@@ -264,10 +265,9 @@ def _address_space(pid: int) -> int:
 
 def test_absent_and_hanging_stop_services_are_told_and_the_next_episode_runs(lab):
     """The hanging one is there and does not answer, until it goes on."""
-    arm = subprocess.Popen([sys.executable, "-c", HANGING_ARM])
+    arm = subprocess.Popen([sys.executable, "-c", HANGING_ARM], stderr=subprocess.DEVNULL)
     try:
-        lab.wait(lambda: lab.node.count_services(ARM) == 1)
-        lab.linger(0.5)  # until the manager has found it too
+        lab.wait(lambda: "is done" in _canceled(lab)[1].detail)  # the manager has found it
         arm.send_signal(signal.SIGSTOP)
         absent, hanging = _canceled(lab)
         assert "FAILED" in absent.detail and "was not there within 0.3 s" in absent.detail
@@ -278,8 +278,9 @@ def test_absent_and_hanging_stop_services_are_told_and_the_next_episode_runs(lab
         assert "FAILED" in absent.detail and "arm (trigger" in arms.detail
         assert "is done" in arms.detail
     finally:
-        arm.kill()
-        arm.wait()
+        arm.send_signal(signal.SIGCONT)
+        arm.terminate()
+        arm.wait(PATIENCE)
 
 
 def _canceled(lab):
@@ -375,7 +376,7 @@ def test_a_manager_that_is_killed_and_started_again_takes_the_episode_over(lab):
     lab.launch("episode_manager")
     taken = lab.await_event("recovered")
     assert taken.episode_id == episode and "taken over" in taken.detail
-    lab.wait(lambda: lab.action.server_is_ready())
+    lab.wait(lab.managed_anew)
     lab.feedback.clear()
     result = lab.run_one(time_limit=1.0)[1]
     assert result.termination_reason == "timeout"
@@ -398,7 +399,7 @@ def test_a_signal_in_an_episode_ends_it_as_shutdown_with_its_result_and_exit_cod
     assert lab.await_event("stopped", result.episode_id).termination_reason == "shutdown"
     lab.wait(lambda: lab.state() == "inactive")
     lab.launch("episode_manager")
-    lab.wait(lambda: lab.told_by.get_publisher_count())
+    lab.wait(lab.managed_anew)
     next_one_runs(lab)
 
 
