@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from manager_stack import TASK, Film, ManagerSide, Robot
+from rcl_interfaces.srv import GetParameters
 from reward_stack import Image, Tester
 
 from topreward_ros.nodes.node_commands import node_command
@@ -18,6 +21,8 @@ from topreward_ros.nodes.processes import _FOLLOW_PARENT
 
 LOADING = 300.0
 """s for a process to import its libraries and load a model, on a busy machine too."""
+ASK_AGAIN = 1.0
+"""s after which an answer is taken for lost."""
 _namespaces = itertools.count()
 
 
@@ -41,6 +46,7 @@ class Lab(ManagerSide, Tester):
         self._manager = {"node_timeout": 4.0, **(manager or {})}
         self.processes: dict[str, subprocess.Popen] = {}
         self._known: set[tuple[int, ...]] = set()
+        self._asked = -math.inf
         self.manage(f"{self.namespace}/episode_manager")
         self.robot = Robot(self)
 
@@ -66,9 +72,22 @@ class Lab(ManagerSide, Tester):
         self.wait(lambda: process.poll() is not None)
         return process.returncode
 
-    def managed_anew(self) -> bool:
-        """Whether the manager that was launched is found: one that was killed is seen for long."""
-        return bool(self._managers() - self._known)
+    def meet(self) -> None:
+        """Waits until the manager that was launched and this node have found each other."""
+        # One that was killed is seen for long.
+        self.wait(lambda: self._managers() - self._known)
+        name = f"{self.manager_name}/get_parameters"
+        client = self.node.create_client(GetParameters, name)
+        self.wait(client.service_is_ready)
+        # Its answer is lost where it does not know this client yet, the newest that there is.
+        asked = []
+        self.wait(lambda: self._ask_again(client, asked) or any(one.done() for one in asked))
+        self.node.destroy_client(client)
+
+    def _ask_again(self, client, asked: list) -> None:
+        if time.monotonic() - self._asked > ASK_AGAIN:
+            self._asked = time.monotonic()
+            asked.append(client.call_async(GetParameters.Request()))
 
     def _managers(self) -> set[tuple[int, ...]]:
         # The last that a manager advertises; whoever finds it has found all of its services.
@@ -101,7 +120,7 @@ def processes(model: Path | str, log: Path, **parameters: object) -> Iterator[La
         lab.launch("reward_node")
         lab.launch("episode_manager")
         lab.wait(lambda: "is up, after" in lab.said("episode_manager"), LOADING)
-        lab.wait(lab.managed_anew)
+        lab.meet()
         yield lab
     finally:
         lab.close()

@@ -94,7 +94,7 @@ def lab(shared):
     shared.film.period = 0.03
     for name in {"reward_node", "episode_manager"} - set(shared.processes):
         shared.launch(name)
-    shared.wait(shared.managed_anew)
+    shared.meet()
     shared.stop_it()
     shared.wait(lambda: shared.state() == "inactive", LOADING)
     shared.set(success_threshold=NEVER, on_clock_jump="restart", inbox_size=64, instruction=TASK)
@@ -376,7 +376,7 @@ def test_a_manager_that_is_killed_and_started_again_takes_the_episode_over(lab):
     lab.launch("episode_manager")
     taken = lab.await_event("recovered")
     assert taken.episode_id == episode and "taken over" in taken.detail
-    lab.wait(lab.managed_anew)
+    lab.meet()
     lab.feedback.clear()
     result = lab.run_one(time_limit=1.0)[1]
     assert result.termination_reason == "timeout"
@@ -399,7 +399,7 @@ def test_a_signal_in_an_episode_ends_it_as_shutdown_with_its_result_and_exit_cod
     assert lab.await_event("stopped", result.episode_id).termination_reason == "shutdown"
     lab.wait(lambda: lab.state() == "inactive")
     lab.launch("episode_manager")
-    lab.wait(lab.managed_anew)
+    lab.meet()
     next_one_runs(lab)
 
 
