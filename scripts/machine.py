@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-SUPPORTED_ROS = ("jazzy", "kilted", "rolling")
+SUPPORTED_ROS = ("jazzy", "kilted")
 WHEELS = "wheels"
 
 

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from machine import SetupError
@@ -131,10 +132,10 @@ def choose_torch(pip: Pip, models: list[str], gpu: bool) -> tuple[list[str], lis
         The requirements with torch's build named, and the addresses of what they download.
     """
     torch = next(item for item in models if item.startswith("torch=="))
-    version = torch.split("==")[1]
+    number = torch.split("==")[1]
     others = [item for item in models if item != torch]
     # "+cpu" is the local version of CPU builds; "===" keeps pip from preferring one of those.
-    for build in (f"torch==={version}",) if gpu else (f"torch=={version}+cpu",):
+    for build in (f"torch==={number}",) if gpu else (f"torch=={number}+cpu",):
         try:
             return [build, *others], pip.plan(build, *others)
         except SetupError as error:
@@ -143,10 +144,20 @@ def choose_torch(pip: Pip, models: list[str], gpu: bool) -> tuple[list[str], lis
     return models, pip.plan(*models)
 
 
+def beside_ros(requirements: list[str]) -> list[str]:
+    """Keeps the numpy that is there: a ROS installation's messages were compiled against it."""
+    try:
+        kept = version("numpy").split(".")[0]
+    except PackageNotFoundError:
+        return requirements
+    return [f"numpy=={kept}.*" if r.startswith("numpy") else r for r in requirements]
+
+
 def main() -> None:
-    """Prints the requirements of setup.cfg, for other tools: `packages.py [extra]`."""
-    root = Path(__file__).resolve().parent.parent
-    print("\n".join(declared(root / "setup.cfg", *sys.argv[1:2])))
+    """Prints what setup.cfg requires, to be installed by pip: `packages.py [extra ...]`."""
+    setup_cfg = Path(__file__).resolve().parent.parent / "setup.cfg"
+    for extra in (None, *sys.argv[1:]):
+        print("\n".join(beside_ros(declared(setup_cfg, extra))))
 
 
 if __name__ == "__main__":

@@ -8,5 +8,7 @@ os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+# The models are small: on few cores, threads of several processes would only await each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"):
     os.environ.pop(name, None)

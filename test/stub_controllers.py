@@ -16,21 +16,26 @@ from std_srvs.srv import Trigger
 from topreward_msgs.srv import StartEpisode
 
 
+def _field(name: str) -> property:
+    def read(request: _Request) -> list[str]:
+        return json.loads(request.instruction)[name]
+
+    def write(request: _Request, names: list[str]) -> None:
+        request.instruction = json.dumps({**json.loads(request.instruction), name: names})
+
+    return property(read, write)
+
+
 class _Request(StartEpisode.Request):
     """A SwitchController.Request inside of the one text of another request."""
 
     BEST_EFFORT, STRICT = 1, 2
 
-    def __init__(self, *, activate_controllers=(), deactivate_controllers=(), strictness=0) -> None:
-        self._asked = {
-            "activate": list(activate_controllers),
-            "deactivate": list(deactivate_controllers),
-            "strictness": strictness,
-        }
-        super().__init__(instruction=json.dumps(self._asked))
+    def __init__(self, *, strictness: int = 0) -> None:
+        super().__init__(instruction=json.dumps({"strictness": strictness}))
 
-    activate_controllers = property(lambda self: self._asked["activate"])
-    deactivate_controllers = property(lambda self: self._asked["deactivate"])
+    activate_controllers = _field("activate")
+    deactivate_controllers = _field("deactivate")
 
 
 # What is converted for DDS is known by the name of its class.

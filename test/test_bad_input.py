@@ -54,6 +54,16 @@ def break_model(kind: str, good, directory):
     elif kind == "other family":
         config = json.loads((directory / "config.json").read_text())
         (directory / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+    elif kind == "heads in words":
+        config = json.loads((directory / "config.json").read_text())
+        config["text_config"]["num_attention_heads"] = "four"
+        (directory / "config.json").write_text(json.dumps(config))
+    elif kind == "no tokenizer":
+        (directory / "tokenizer.json").unlink()
+    elif kind == "threshold in words":
+        (directory / "topreward.json").write_text('{"success_threshold": "high"}')
+    elif kind == "no sample rate":
+        (directory / "topreward.json").write_text('{"sample_rate": 0}')
     elif kind == "no single True":
         from checkpoints import tiny_tokenizer
 
@@ -74,6 +84,10 @@ def break_model(kind: str, good, directory):
         ("damaged", "damaged"),
         ("pickled", "safetensors"),
         ("other family", "bert"),
+        ("heads in words", "config.json cannot be used (Validation error"),
+        ("no tokenizer", "; see whether the checkpoint is whole"),
+        ("threshold in words", "topreward.json cannot be read: success_threshold is 'high'"),
+        ("no sample rate", "topreward.json cannot be read: sample_rate is 0"),
         ("no single True", " True"),
     ],
 )
@@ -176,6 +190,45 @@ def test_a_bad_image_is_refused_with_a_reason_and_the_next_good_one_is_scored(
     active.cameras[0].publish(image(START + 100))
     active.wait(lambda: len(active.readings) == count + 1)
     assert active.state() == "active"
+
+
+def test_a_bad_image_of_one_camera_is_not_blamed_on_the_other(model):
+    with stack(model, instruction=TASK, cameras=2) as live:
+        live.up()
+        live.cameras[1].publish(wrong_encoding())
+        live.wait(lambda: live.received() == 1)
+        live.show(0, camera=0)  # asks for the frame, and so has the other's image decoded
+        says(live, live.topics[1], "16UC1")
+        live.wait(lambda: live.status(live.topics[0]).message == "Heard.")
+        assert live.values(live.topics[1])["received"] == "1"
+        assert live.values(live.topics[1])["refused"] == "1"
+        live.show(1, camera=1)
+        live.show(1, camera=0)
+        live.wait(lambda: live.readings)
+        live.wait(lambda: live.status(live.topics[1]).message == "Heard.")
+
+
+def test_a_camera_whose_images_are_all_bad_is_lost_and_the_other_is_not(model):
+    given = {"camera_timeout": 0.5, "camera_max_age": 0.1}
+    with stack(model, instruction=TASK, cameras=2, **given) as live:
+        live.up()
+
+        def both_go_on() -> bool:
+            both_go_on.index += 1
+            for camera in (1, 0):
+                message = wrong_encoding() if camera else image(START)
+                message.header.stamp = time_message(START + both_go_on.index / 2)
+                count = live.received()
+                live.cameras[camera].publish(message)
+                live.wait(lambda c=count: live.received() > c)
+            return bool(live.named("fault"))
+
+        both_go_on.index = 0
+        live.wait(both_go_on)
+        seen = both_go_on.index
+        live.wait(lambda: both_go_on() and both_go_on.index > seen + 100)
+        assert [event.event for event in live.events] == ["started", "fault"]
+        assert f"The camera {live.topics[1]} gave no usable image" in live.events[1].detail
 
 
 def test_an_image_with_padded_rows_is_read_as_the_same_picture(active: Stack):

@@ -68,6 +68,24 @@ def test_a_camera_is_subscribed_with_best_effort_unless_told_otherwise(model):
         assert info.qos_profile.reliability.name == "BEST_EFFORT"
 
 
+def test_a_configure_that_fails_at_the_second_camera_leaves_the_first_unsubscribed(model):
+    first, second = "/half_a_rig/left", "/half_a_rig/right"
+    bad = {f"qos_overrides.{second}.subscription.reliability": "perhaps"}
+    with stack(model, instruction=TASK, cameras=0, **bad) as live:
+        assert not live.set(cameras=[first, second])
+        assert not live.change("configure")
+        live.wait(lambda: (told := live.status("model")) and second in told.message)
+        assert subscriptions(live, first) == 0
+        assert not live.set(cameras=[first])
+        assert live.change("configure")
+        assert subscriptions(live, first) == 1
+
+
+def subscriptions(live, topic: str) -> int:
+    """How often the node has subscribed a topic, by its own account: discovery would be late."""
+    return [one.topic_name for one in live.reward_node.subscriptions].count(topic)
+
+
 def test_an_inactive_node_scores_nothing_of_what_its_cameras_send(model):
     with stack(model, instruction=TASK) as live:
         assert live.change("configure")

@@ -79,6 +79,21 @@ def test_time_that_goes_back_or_stands_still_ends_the_episode(scorer):
             episode.add_frame(frames(1)[0], stamp)
 
 
+@pytest.mark.parametrize("stamp", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_stamp_that_is_no_finite_number_is_refused_and_changes_nothing(scorer, stamp, before):
+    episode = Episode(scorer, "go")
+    play(episode, before)
+    for frame in (frames(1)[0], None):
+        with pytest.raises(ValueError, match=r"stamp is .*; expected a finite number"):
+            episode.add_frame(frame, stamp)
+    assert episode.update() is None
+    episode.add_frame(frames(1)[0], T0 + 1.0)
+    assert episode.update().frames == before + 1
+    with pytest.raises(ClockJump):
+        episode.add_frame(frames(1)[0], T0 + 0.5)
+
+
 def test_the_next_episode_knows_nothing_of_the_one_before(scorer):
     first = play(Episode(scorer, "go"), 4)
     play(Episode(scorer, "go"), 6, seed=3)

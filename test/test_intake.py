@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_typestore
 
 from topreward_ros.video.image import ImageError
-from topreward_ros.video.intake import FrameIntake, IntakeSettings
+from topreward_ros.video.intake import CameraImageError, FrameIntake, IntakeSettings
 from topreward_ros.video.mosaic import Layout, LayoutError
 from topreward_ros.video.selection import ClockJump
 
@@ -143,6 +143,25 @@ def test_a_bad_image_of_one_camera_keeps_the_others():
         target.add("right", T0, message(cut=1))
     assert target.bad == {"left": 0, "right": 1} and target.stale == ("right",)
     assert feed(target, "right", [0.1]) == [0.1]
+
+
+def test_a_bad_image_is_its_own_cameras_whoever_asks_for_the_frame():
+    target = intake("left", "right")
+    target.add("right", T0, message(cut=1))  # not looked at yet: there is no frame without left
+    with pytest.raises(CameraImageError, match="Camera 'right': Image data") as caught:
+        target.add("left", T0, message())
+    assert caught.value.camera == "right" and target.stale == ("right",)
+
+
+def test_a_camera_shows_a_good_image_after_a_bad_one_before_it_counts():
+    target = intake("left", "right", camera_max_age=0.1)
+    target.add("right", T0, message(cut=1))
+    with pytest.raises(CameraImageError):
+        target.add("left", T0, message())
+    with pytest.raises(CameraImageError) as caught:
+        target.add("right", T0 + 0.5, message(cut=1))  # no frame can be made yet
+    assert caught.value.camera == "right" and target.bad == {"left": 0, "right": 2}
+    assert feed(target, "right", [0.6]) == [] and feed(target, "left", [0.6]) == [0.6]
 
 
 def test_cameras_of_different_sizes_share_a_frame():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import av
 import numpy as np
 import pytest
+from calibration_files import CEILING, FLOOR, THRESHOLD, write_calibration
+from camera_bags import NANO, raw_image, write_image_bag
 from checkpoints import write_qwen3_vl
 
 from topreward_ros.models.loading import load_scorer
@@ -45,6 +48,110 @@ def test_each_selected_frame_gets_the_line_of_its_reading(checkpoint, video, tmp
     assert {row["reward_form"] for row in rows} == {"exp_clip"}
 
 
+def shot(half_seconds, *, bad=False):
+    """An image of the camera's time; a bad one is of an encoding that is not read."""
+    seed = round(2 * half_seconds)
+    pixels = np.random.default_rng(seed).integers(0, 256, (48, 64, 3), np.uint8)
+    stamp = 1_700_000_000 * NANO + round(half_seconds * NANO / 2)
+    return raw_image(stamp, pixels, "16UC1" if bad else "rgb8")
+
+
+def labelled(checkpoint, messages, folder, *arguments):
+    """Labels a bag of topics and messages; returns exit status and lines."""
+    bag = write_image_bag(folder / "bag", messages)
+    output = folder / "labels.csv"
+    given = ["--instruction", "go", "--model", checkpoint, "--output", str(output), *arguments]
+    status = main([str(bag), *given])
+    return status, list(csv.DictReader(output.open())) if status == 0 else []
+
+
+def times(lines):
+    return [float(line["episode_time"]) for line in lines]
+
+
+def test_pictures_that_cannot_be_decoded_are_left_out_and_counted(checkpoint, tmp_path, capsys):
+    messages = [("/lens", shot(k, bad=k in (1, 2))) for k in (0, 1, 1.5, 2, 2.5, 3)]
+    status, lines = labelled(checkpoint, messages, tmp_path)
+    assert status == 0 and times(lines) == [0.0, 0.75, 1.25, 1.5]
+    told = capsys.readouterr().err
+    assert "label: Pictures left out, as they cannot be decoded: 2. The first: Camera" in told
+    assert "'/lens'" in told and "16UC1" in told
+
+
+def test_labels_end_in_one_sentence_where_time_goes_back(checkpoint, tmp_path, capsys):
+    messages = [("/lens", shot(k)) for k in (4, 5, 6, 0, 1, 2, 3)]
+    status, lines = labelled(checkpoint, messages, tmp_path)
+    assert status == 0 and times(lines) == [0.0, 0.5, 1.0]
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("label:")]
+    assert len(told) == 1
+    assert told[0].startswith("label: The labels end after frame 3: The time of camera '/lens'")
+
+
+def test_time_that_goes_back_before_the_first_frame_ends_nothing(checkpoint, tmp_path, capsys):
+    messages = [("/a", shot(90)), ("/a", shot(0)), ("/b", shot(0)), ("/a", shot(1))]
+    status, lines = labelled(checkpoint, messages, tmp_path)
+    assert status == 0 and times(lines) == [0.0, 0.5]
+    assert "label:" not in capsys.readouterr().err
+
+
+def test_a_calibration_gives_floor_ceiling_and_threshold(checkpoint, tmp_path):
+    file = write_calibration(checkpoint, tmp_path / "task.yaml", ["go"])
+    given = ["--calibration-file", file]
+    messages = [("/lens", shot(k)) for k in range(3)]
+    _, lines = labelled(checkpoint, messages, tmp_path, *given)
+    for line in lines:
+        progress = (float(line["log_prob"]) - FLOOR) / (CEILING - FLOOR)
+        assert float(line["progress"]) == pytest.approx(min(max(progress, 0.0), 1.0))
+        assert float(line["success_threshold"]) == THRESHOLD
+        assert line["progress_source"] == "calibrated"
+
+
+@pytest.mark.parametrize("task", ["go", "open the drawer"])
+def test_a_threshold_that_was_set_rules_over_the_calibrations(checkpoint, tmp_path, task):
+    file = write_calibration(checkpoint, tmp_path / "task.yaml", [task])
+    given = ["--calibration-file", file, "--threshold", "-5"]
+    _, lines = labelled(checkpoint, [("/lens", shot(0))], tmp_path, *given)
+    assert float(lines[0]["success_threshold"]) == -5.0
+
+
+def test_a_calibration_is_refused_for_another_setup_and_not_used_for_another_task(
+    checkpoint, tmp_path, capsys
+):
+    file = write_calibration(checkpoint, tmp_path / "task.yaml", ["open the drawer"])
+    messages = [("/lens", shot(k)) for k in range(3)]
+    given = ["--calibration-file", file]
+    status, lines = labelled(checkpoint, messages, tmp_path, *given)
+    assert status == 0 and {line["success_threshold"] for line in lines} == {""}
+    assert 'label: The calibration has no task "go"' in capsys.readouterr().err
+    (tmp_path / "again").mkdir()
+    given += ["--motion-threshold", "5", "--window", "2"]
+    assert labelled(checkpoint, messages, tmp_path / "again", *given)[0] == 1
+    told = capsys.readouterr().err
+    assert "the motion threshold was None, now 5.0" in told
+    assert "the success window was 3, now 2" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "threshold", "warning"),
+    [
+        ([], -1.5, ""),
+        (["--sample-rate", "10"], None, "label: The model's own success threshold of -1.5 nat"),
+        (["--sample-rate", "10", "--threshold", "-2"], -2.0, ""),
+    ],
+)
+def test_a_models_own_threshold_is_used_at_its_own_rate(
+    checkpoint, video, tmp_path, capsys, arguments, threshold, warning
+):
+    own, output = shutil.copytree(checkpoint, tmp_path / "own"), tmp_path / "labels.csv"
+    (own / "topreward.json").write_text('{"success_threshold": -1.5}')
+    named = [str(video), "--instruction", "go", "--model", str(own), "--output", str(output)]
+    assert main([*named, *arguments]) == 0
+    expected = "" if threshold is None else str(threshold)
+    assert {row["success_threshold"] for row in csv.DictReader(output.open())} == {expected}
+    error = capsys.readouterr().err
+    assert warning in error and bool(warning) == ("does not hold here" in error)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -52,6 +159,9 @@ def test_each_selected_frame_gets_the_line_of_its_reading(checkpoint, video, tmp
         (["VIDEO", "--instruction", " ", "--model", "MODEL"], "instruction is empty"),
         (["VIDEO", "--instruction", "go", "--model", "/nowhere"], "There is no model"),
         (["VIDEO", "--instruction", "go", "--model", "MODEL", "--camera", "/x"], "no image topic"),
+        (["VIDEO", "--instruction", "go", "--model", "MODEL", "--layout", "pile"], "'pile'"),
+        (["VIDEO", "--instruction", "go", "--hold", "-1"], "success hold is -1.0"),
+        (["VIDEO", "--instruction", "go", "--calibration-file", "/nowhere"], "cannot be read"),
         (["VIDEO", "--instruction", "go", "--fps", "-1"], "frame rate"),
     ],
 )

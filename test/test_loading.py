@@ -120,6 +120,23 @@ def test_a_place_that_does_not_exist_is_refused(tmp_path):
     assert "There is no model at" in refusal(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("form", ["{}", "random:{}"])
+def test_a_tilde_is_the_home_directory(checkpoint, monkeypatch, form):
+    monkeypatch.setenv("HOME", str(checkpoint.parent))
+    there = load(form.format(checkpoint))
+    assert load(form.format(f"~/{checkpoint.name}")).fingerprint == there.fingerprint
+
+
+@pytest.mark.parametrize("place", ["~/nowhere", "~no_such_user/model", "random:~no_such_user/x"])
+def test_a_tilde_that_leads_nowhere_is_refused(tmp_path, monkeypatch, place):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert f"There is no model at {place!r}" in refusal(place)
+
+
+def test_a_path_that_no_file_can_have_is_refused():
+    assert "cannot be opened" in refusal("/" + "x" * 1000)
+
+
 def test_a_damaged_configuration_is_refused(checkpoint):
     (checkpoint / "config.json").write_text("{ damaged")
     assert "is not valid JSON" in refusal(checkpoint)

@@ -8,6 +8,8 @@ import importlib.util
 import re
 import subprocess
 import sys
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,7 +24,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ARROWS = {
     "method": set(),
     "video": set(),
-    "models": {"method", "video"},
+    "models": {"method"},
     "episode": {"method", "video", "models"},
     "offline": {"episode", "method", "video", "models"},
     "nodes": {"episode", "method", "video", "models", "offline"},
@@ -160,15 +162,24 @@ def test_data_files_of_the_python_package_are_declared() -> None:
     assert found <= declared
 
 
-def test_reward_yaml_shows_every_parameter_with_its_default() -> None:
+@pytest.mark.parametrize(
+    ("file", "node", "module", "kind"),
+    [
+        ("reward", "reward_node", "reward_parameters", "RewardParameters"),
+        ("reward", "overlay_node", "overlay_parameters", "OverlayParameters"),
+        ("replay", "replay_node", "replay_parameters", "ReplayParameters"),
+    ],
+)
+def test_a_configuration_shows_every_parameter_with_its_default(
+    file: str, node: str, module: str, kind: str
+) -> None:
     pytest.importorskip("rclpy")
-    from topreward_ros.nodes.reward_parameters import RULES
-
-    shown = yaml.safe_load((ROOT / "config/reward.yaml").read_text())
-    shown = shown["/**/reward_node"]["ros__parameters"]
+    rules = fields(getattr(import_module(f"topreward_ros.nodes.{module}"), kind))
+    shown = yaml.safe_load((ROOT / "config" / f"{file}.yaml").read_text())
+    shown = shown[f"/**/{node}"]["ros__parameters"]
     defaults = {
-        name: list(rule.default) if isinstance(rule.default, tuple) else rule.default
-        for name, rule in RULES.items()
+        rule.name: list(rule.default) if isinstance(rule.default, tuple) else rule.default
+        for rule in rules
     }
     assert repr(dict(sorted(shown.items()))) == repr(dict(sorted(defaults.items())))  # NaN, types
 

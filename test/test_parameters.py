@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from pathlib import Path
 
 import pytest
-import yaml
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from reward_stack import ros
@@ -16,7 +14,6 @@ from topreward_ros.nodes.parameter_checks import problem_of
 from topreward_ros.nodes.parameters import NodeParameters, ParameterError
 from topreward_ros.nodes.reward_parameters import RULES, RewardParameters
 
-CONFIGURATION = Path(__file__).parent.parent / "config" / "reward.yaml"
 BAD = [
     ("model", ""),
     ("model", "  "),
@@ -167,13 +164,3 @@ def test_what_the_model_was_loaded_with_stays_while_it_is_loaded(state):
 def test_autostart_is_read_only():
     with Rig() as rig:
         assert "read-only" in rig.set("autostart", True)
-
-
-def test_the_configuration_file_lists_every_parameter_with_its_default():
-    parameters = yaml.safe_load(CONFIGURATION.read_text())["/**/reward_node"]
-    listed = parameters["ros__parameters"]
-    assert set(listed) == set(RULES)
-    for name, value in listed.items():
-        default = RULES[name].default
-        expected = list(default) if isinstance(default, tuple) else default
-        assert str(value) == str(expected), name

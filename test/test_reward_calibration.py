@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from calibration_files import CEILING, FLOOR, THRESHOLD, write_calibration
 from reward_stack import ros, stack, write_checkpoint
 
-from topreward_ros.method.calibration import Calibration, Interval, ScoringSetup, TaskCalibration
-from topreward_ros.method.calibration_file import save_calibration
-from topreward_ros.method.success import SuccessSettings
-from topreward_ros.models.loading import load_scorer
-
 TASK = "put the red cube on the disc"
-FLOOR, CEILING, THRESHOLD = -20.0, -2.0, -9.5
+OWN = -1.0
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,40 +20,12 @@ def context():
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny", success_threshold=-1.0)
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny", success_threshold=OWN)
 
 
 @pytest.fixture(scope="module")
 def calibration(model, tmp_path_factory):
-    return write(model, tmp_path_factory.mktemp("calibrations") / "task.yaml")
-
-
-def write(model, path, **other):
-    scorer = load_scorer(str(model), device="cpu")
-    setup = {
-        "model": scorer.name,
-        "fingerprint": scorer.fingerprint,
-        "prompt": "raw",
-        "frame_size": tuple(scorer.frame_size),
-        "sample_rate": 2.0,
-        **other,
-    }
-    task = TaskCalibration(
-        instructions=(TASK,),
-        floor=FLOOR,
-        ceiling=CEILING,
-        threshold=THRESHOLD,
-        false_stop_rate=0.05,
-        confidence=0.95,
-        failures=100,
-        successes=100,
-        false_stops=1,
-        detection_rate=Interval(0.9, 0.85, 0.95),
-        auc=Interval(0.95, 0.9, 0.99),
-        longest_failure=30.0,
-    )
-    save_calibration(Calibration(ScoringSetup(**setup), SuccessSettings(), (task,)), path)
-    return str(path)
+    return write_calibration(model, tmp_path_factory.mktemp("calibrations") / "task.yaml", [TASK])
 
 
 def test_floor_ceiling_and_threshold_of_the_task_are_used(model, calibration):
@@ -78,7 +46,7 @@ def test_a_threshold_that_was_set_rules_over_the_calibrations(model, calibration
 
 
 def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, tmp_path):
-    other = write(model, tmp_path / "other.yaml", fingerprint="another")
+    other = write_calibration(model, tmp_path / "other.yaml", [TASK], fingerprint="another")
     with stack(model, instruction=TASK, calibration_file=other) as live:
         assert not live.change("configure")
         live.wait(lambda: live.status("model") and "another" in live.status("model").message)
@@ -101,7 +69,7 @@ def test_a_task_that_was_not_calibrated_is_scored_and_never_a_success(model, cal
         live.up()
         reading = live.play(0, 0)[0]
         assert math.isnan(reading.success_threshold) and reading.progress_source == "running"
-        live.wait(lambda: live.status("episode").level == b"\1")
+        live.wait(lambda: (told := live.status("episode")) and told.level == b"\1")
         assert "open the drawer" in live.status("episode").message
 
 
@@ -115,3 +83,33 @@ def test_a_change_to_a_calibrated_task_starts_an_episode_under_its_threshold(mod
         second = live.play(1, 1)[0]
         assert second.episode_id != first.episode_id and second.frames == 1
         assert second.success_threshold == THRESHOLD
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sample_rate": 10.0}, "the sample rate was 2, now 10"),
+        ({"success_window": 5}, "the success window was 3, now 5"),
+        ({"motion_gate": True}, "the motion gate was off, now on"),
+    ],
+)
+def test_a_models_own_threshold_holds_only_for_what_it_was_made_for(model, change, words):
+    with stack(model, instruction=TASK, **change) as live:
+        live.up()
+        assert math.isnan(live.play(0, 0)[0].success_threshold)
+        live.wait(lambda: live.status("episode") and words in live.status("episode").message)
+        assert live.status("episode").level == b"\1"
+        assert "success is not claimed" in live.status("episode").message
+        assert not live.set(success_threshold=-5.0)
+        assert live.reset().success
+        assert live.play(1, 1)[0].success_threshold == -5.0
+        live.wait(lambda: live.status("episode").level == b"\0")
+
+
+def test_a_models_own_threshold_holds_again_with_the_settings_it_was_made_for(model):
+    with stack(model, instruction=TASK, sample_rate=10.0) as live:
+        live.up()
+        assert math.isnan(live.play(0, 0)[0].success_threshold)
+        assert not live.set(sample_rate=2.0)
+        assert live.reset().success
+        assert live.play(1, 1)[0].success_threshold == OWN

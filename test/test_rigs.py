@@ -17,12 +17,12 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from reward_stack import START, Tester, image, picture, ros, write_checkpoint
 from sensor_msgs.msg import CompressedImage, Image
 
-from topreward_ros.nodes.manager_parameters import ManagerParameters, StopActionSettings
+from topreward_ros.nodes.emergency_names import is_emergency_stop
+from topreward_ros.nodes.manager_parameters import REASONS, ManagerParameters, StopActionSettings
 from topreward_ros.nodes.messages import time_message
 from topreward_ros.nodes.overlay_parameters import OverlayParameters
 from topreward_ros.nodes.processes import ProcessGroup
 from topreward_ros.nodes.reward_parameters import RULES
-from topreward_ros.nodes.stop_actions import is_emergency_stop
 
 RIGS = Path(__file__).resolve().parent.parent / "config/rigs"
 RELIABLE = QoSProfile(depth=10)
@@ -79,6 +79,13 @@ def test_no_rig_ends_an_episode_by_an_emergency_stop(rig: str) -> None:
     targets = [manager[name]["target"] for name in manager["stop_actions"] if name]
     assert not any(map(is_emergency_stop, targets))
     assert "/yam/emergency_stop" not in (RIGS / f"{rig}.yaml").read_text()
+
+
+@pytest.mark.parametrize("rig", CAMERAS)
+def test_what_stops_a_recorder_runs_however_the_episode_ends(rig: str) -> None:
+    manager = sections(rig)["episode_manager"]
+    for name in filter(None, manager["stop_actions"]):
+        assert sorted(manager[name]["when"]) == sorted(REASONS)
 
 
 def test_the_tables_of_this_test_are_those_of_the_files() -> None:

@@ -123,6 +123,23 @@ def test_an_instruction_holds_from_the_next_frame_on(scoring):
     assert [r.reading.instruction for r in results] == [TASK, "open the drawer"]
 
 
+def test_every_change_of_the_instruction_is_a_baseline_of_its_own_and_an_episode_starts_with_0(
+    scoring,
+):
+    scoring.start("a", episode)
+    go_on = scoring.keep_busy()
+    scoring.add(frame(0), 10)
+    told = [scoring.set_instruction(text) for text in ("open the drawer", TASK)]
+    scoring.add(frame(1), 10)
+    go_on.set()
+    results = scoring.until(2)
+    assert [r.reading.instruction for r in results] == [TASK, TASK]
+    assert [r.baseline for r in results] == [0, told[-1]] and told == [1, 2]
+    scoring.start("b", episode)
+    scoring.add(frame(0), 10)
+    assert scoring.until(3)[2].baseline == 0
+
+
 @pytest.mark.parametrize(
     ("bad", "kind"), [(frame(1, size=32), ValueError), (frame(1, stamp=-1.0), ClockJump)]
 )

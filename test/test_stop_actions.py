@@ -10,14 +10,21 @@ import pytest
 import stub_controllers
 from lifecycle_msgs.srv import GetState
 from manager_stack import ALWAYS, NEVER, TASK, managed
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from reward_stack import ros, write_checkpoint
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 from stub_controllers import ControllerManager
 
+from topreward_ros.nodes.emergency_names import is_emergency_stop
 from topreward_ros.nodes.episode_manager import EpisodeManager
+from topreward_ros.nodes.lifecycle import TransitionRefused
 from topreward_ros.nodes.manager_parameters import ManagerParameterError
-from topreward_ros.nodes.stop_actions import is_emergency_stop
+from topreward_ros.nodes.patient_call import PatientCall
+from topreward_ros.nodes.waiting import Waiting
 
 ALL = ["success", "timeout", "stopped", "canceled"]
 
@@ -168,6 +175,76 @@ def test_absent_and_hanging_services_cost_their_timeouts_and_nothing_more(model)
         assert lab.run_one(time_limit=1.0)[1].termination_reason == "timeout"
 
 
+def test_a_service_that_takes_longer_than_the_timeout_is_called_once(model):
+    """Called again, a recorder that has just stopped says that nothing is being recorded."""
+    actions = {
+        "stop_actions": ["slow", "slow_bool"],
+        **action("slow", type="trigger", target="/slow/stop", timeout=0.5, retries=20),
+        **action("slow_bool", type="set_bool", target="/slow/set", timeout=0.5, retries=20),
+    }
+    with managed(model, instruction=TASK, manager=actions) as lab:
+        calls = []
+
+        def serve(request, response):
+            calls.append(request)
+            time.sleep(1.5)
+            response.success = len(calls) < 3
+            response.message = "nothing is being recorded"
+            return response
+
+        lab.node.create_service(Trigger, "/slow/stop", serve)
+        lab.node.create_service(SetBool, "/slow/set", serve)
+        _, result = lab.run_one(time_limit=1.0)
+        assert result.stop_actions_done
+        lab.wait(lambda: len(lab.happened("stop_action")) == 2)
+        assert all("is done, attempt" in event.detail for event in lab.happened("stop_action"))
+        assert "attempt 1," not in lab.happened("stop_action")[0].detail
+        assert [type(call).__module__ for call in calls] == [
+            "std_srvs.srv._trigger",
+            "std_srvs.srv._set_bool",
+        ]
+
+
+def test_a_service_that_was_lost_with_a_request_is_called_again():
+    """Nobody is left to answer the first one."""
+
+    class Client:
+        ready = True
+        calls = 0
+
+        def service_is_ready(self):
+            return self.ready
+
+        def call_async(self, _):
+            self.calls += 1
+            return Future()
+
+        def remove_pending_request(self, _):
+            pass
+
+    node = Node("caller", use_global_arguments=False)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    client = Client()
+    call = PatientCall(client, None, Waiting(node, ReentrantCallbackGroup()))
+
+    def ask() -> None:
+        task = executor.create_task(call.answer(0.1))
+        executor.spin_until_future_complete(task, timeout_sec=20.0)
+        assert task.done() and task.result() is None
+
+    ask()
+    ask()
+    assert client.calls == 1
+    client.ready = False
+    ask()
+    client.ready = True
+    ask()
+    assert client.calls == 2
+    executor.shutdown()
+    node.destroy_node()
+
+
 def _hanging_server(name: str, release: threading.Event) -> threading.Thread:
     """A service whose callback does not return; in a context of its own."""
     from rclpy.context import Context
@@ -226,6 +303,52 @@ def test_a_lifecycle_action_whose_goal_is_reached_already_is_done(lab):
     assert state == "inactive"
 
 
+@pytest.fixture
+def restarting(model):
+    """A manager whose stop action starts the reward node's next episode, which runs by itself."""
+    actions = {
+        "manage_lifecycle": False,
+        "stop_actions": ["restart"],
+        **action("restart", type="lifecycle", target="reward_node",
+                 values=["deactivate", "activate"]),
+    }  # fmt: skip
+    with managed(model, up=False, instruction=TASK, manager=actions) as stack:
+        assert stack.change("configure") and stack.change("activate")
+        stack.wait(lambda: stack.manager.client.state == "active")
+        yield stack
+
+
+def test_a_lifecycle_action_of_several_transitions_makes_all_of_them(restarting):
+    _, result = restarting.run_one(time_limit=1.0)
+    assert result.termination_reason == "timeout" and result.stop_actions_done
+    ended = lambda: restarting.named("stopped")[-1]  # noqa: E731
+    restarting.wait(lambda: ended().episode_id == result.episode_id, 20.0)
+    assert ended().termination_reason == "deactivated"
+    restarting.wait(lambda: restarting.events[-1].event == "started")
+    assert restarting.state() == "active"
+
+
+def test_a_transition_that_an_earlier_attempt_has_made_is_not_made_again(restarting):
+    made = []
+    node = restarting.reward_node
+    deactivate, activate = node.deactivate, node.activate
+
+    async def count():
+        made.append("deactivate")
+        await deactivate()
+
+    async def refuse_once():
+        made.append("activate")
+        if made.count("activate") == 1:
+            raise TransitionRefused("not now")
+        await activate()
+
+    node.deactivate, node.activate = count, refuse_once
+    _, result = restarting.run_one(time_limit=1.0)
+    assert result.stop_actions_done and restarting.state() == "active"
+    assert made == ["deactivate", "activate", "activate"]
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -238,6 +361,27 @@ def test_a_lifecycle_action_whose_goal_is_reached_already_is_done(lab):
         "/safety_stop",
         "/franka/protective_stop",
         "/kill_switch",
+        "/emerg_stop",
+        "/emg_stop",
+        "/em_stop",
+        "/emStop",
+        "/e/stop",
+        "/E_STOP",
+        "/estop2",
+        "/robot1/estop",
+        "/EStopTrigger",
+        "/HWEStop",
+        "/hwestop",
+        "/safety/stop",
+        "/SafetyStop",
+        "/arm/halt_safety",
+        "/stop_emergency",
+        "/safeguard_stop",
+        "/dead_man_stop",
+        "/deadman_switch",
+        "/dead-man",
+        "press the e-stop",
+        '{"command": "EMERGENCY"}',
     ],
 )
 def test_names_of_emergency_stops_are_known(name):
@@ -254,6 +398,19 @@ def test_names_of_emergency_stops_are_known(name):
         "/episodeStop",
         "/gripper/release_stop",
         "/topreward/reward_node",
+        "/system/stop",
+        "/item_stop",
+        "/ItemStop",
+        "/halt_episode",
+        "/recorder/stop_emf_log",
+        "/stop/episode",
+        "/teleop/stop/everything",
+        "/deadline_stop",
+        "/demand/stop",
+        "/home/stop",
+        "/emerging_tasks/stop",
+        "joint_trajectory_controller",
+        "save",
     ],
 )
 def test_names_of_ordinary_stops_are_none_of_them(name):
@@ -263,6 +420,15 @@ def test_names_of_ordinary_stops_are_none_of_them(name):
 REFUSED = [
     ({"type": "trigger", "target": "/yam/emergency_stop"}, "named like an emergency stop"),
     ({"type": "string", "target": "e_stop", "values": ["x"]}, "named like an emergency stop"),
+    ({"type": "string", "target": "/a", "values": ["save", "e-stop"]}, "it.values is 'e-stop'"),
+    (
+        {"type": "controller_switch", "target": "/a", "values": ["emergency_stop_controller"]},
+        "it.values is 'emergency_stop_controller', which is named like an emergency stop",
+    ),
+    (
+        {"type": "controller_switch", "target": "/a", "values": ["x"], "activate": ["safe_stop"]},
+        "it.activate is 'safe_stop', which is named like an emergency stop",
+    ),
     ({"type": "press", "target": "/a"}, "it.type is 'press'; expected trigger or set_bool"),
     ({"type": "trigger"}, "it.target is empty"),
     ({"type": "trigger", "target": "/a b"}, "it.target is '/a b'; expected a ROS name"),

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import workspace
 
@@ -214,3 +215,16 @@ def test_env_sh_leaves_no_library_of_another_workspace_in_the_path(tmp_path):
         text=True,
     )
     assert done.stdout == f"{tmp_path}/cuda lib"
+
+
+def test_what_must_be_installed_beside_ros_is_printed_for_pip() -> None:
+    """README's line for a ROS installation: own requirements, and those of the extra."""
+    script = Path(packages.__file__)
+    printed = subprocess.run(
+        [sys.executable, script, "models"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    setup_cfg = script.parent.parent / "setup.cfg"
+    wanted = packages.declared(setup_cfg) + packages.declared(setup_cfg, "models")
+    kept = f"numpy=={np.__version__.split('.')[0]}.*"
+    assert printed == [kept if line.startswith("numpy") else line for line in wanted]
+    assert any(line.startswith("torch==") for line in printed) and kept in printed

@@ -24,7 +24,7 @@ from tools.demo_batches import question_indices
 from tools.instructions import all_instructions
 from tools.recorded_set import load
 from topreward_ros.method.metrics import success_auc, value_order_correlation
-from topreward_ros.method.success import SuccessDetector, SuccessSettings
+from topreward_ros.method.success import SuccessDetector, SuccessSettings, latch_level
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.models.loading import load_scorer
 
@@ -90,24 +90,21 @@ def score_episode(scorer: VideoScorer, episode: dict[str, np.ndarray]) -> Scored
 def choose_threshold(scored: list[Scored]) -> float:
     """The threshold on the success score that errs least, in the middle of where it does so.
 
-    Failures count with the highest score of their whole course, so that an episode is not stopped
-    on the way; successes with their last one.
+    Each episode counts with the level under which the live detector would latch in it, at any time:
+    a failure must not be stopped on the way, and a success must be seen before its end.
     """
-    failures = [highest_score(s) for s in scored if not s.success]
-    successes = [s.score for s in scored if s.success]
-    candidates = np.unique([*failures, *successes, -9.0, -1e-3])
+    levels = {True: [], False: []}
+    for each in scored:
+        level = latch_level(each.log_probs, each.stamps, SuccessSettings(window=WINDOW))
+        levels[each.success].append(level)
+    candidates = np.unique([*levels[True], *levels[False], -9.0, -1e-3])
     middles = (candidates[1:] + candidates[:-1]) / 2
     errors = [
-        np.mean(np.asarray(successes) <= m) + np.mean(np.asarray(failures) > m) for m in middles
+        np.mean(np.asarray(levels[True]) <= m) + np.mean(np.asarray(levels[False]) > m)
+        for m in middles
     ]
     best = np.flatnonzero(np.isclose(errors, min(errors)))
     return round(float((middles[best[0]] + middles[best[-1]]) / 2), 3)
-
-
-def highest_score(scored: Scored) -> float:
-    """The highest mean of three log-probs in a row."""
-    kernel = np.full(WINDOW, 1.0 / WINDOW)
-    return float(np.convolve(scored.log_probs, kernel, "valid").max())
 
 
 def latched_at(scored: Scored, threshold: float) -> float | None:

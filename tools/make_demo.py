@@ -16,9 +16,9 @@ from pathlib import Path
 MODEL = Path("topreward_ros/models/demo")
 
 SETS = {
-    "train": ["--first-seed", "100000", "--count", "1750"],
+    "train": ["--first-seed", "100000", "--count", "2250"],
     "validation": ["--first-seed", "200000", "--count", "50"],
-    "threshold": ["--first-seed", "300000", "--count", "50"],
+    "threshold": ["--first-seed", "300000", "--count", "150"],
     "held_out": ["--first-seed", "500000", "--count", "240"],
 }
 """Seeds of each set; none is in two of them, and none is reserved."""
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="training processes")
     parser.add_argument("--vision-minutes", default="20", help="of training the vision tower")
     parser.add_argument("--language-minutes", default="30", help="then the language model")
-    parser.add_argument("--minutes", default="20", help="then the whole model")
+    parser.add_argument("--minutes", default="80", help="then the whole model")
     arguments = parser.parse_args()
     os.environ.setdefault("MUJOCO_GL", "egl")
     work, out = arguments.work, arguments.out
@@ -69,7 +69,6 @@ def main() -> None:
     run(
         "evaluate_demo",
         *("--model", str(out), "--threshold-data", str(work / "threshold")),
-        str(work / "validation"),
         *("--data", str(work / "held_out"), "--out", str(work / "figures.json")),
         "--write-threshold",
     )

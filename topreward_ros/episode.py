@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from topreward_ros.method.calibration import Calibration, CalibrationMismatch
+from topreward_ros.method.own_threshold import OwnThreshold
 from topreward_ros.method.progress import CalibratedProgress, RunningProgress
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.reward import DenseReward, RewardForm
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.contract import VideoScorer
+from topreward_ros.video.intake import IntakeSettings
 from topreward_ros.video.selection import ClockJump
 
 STAMP_DIGITS = 4
@@ -34,6 +37,42 @@ class EpisodeSettings:
     success: SuccessSettings = field(default_factory=SuccessSettings)
     reward_form: RewardForm = RewardForm.DIFFERENCE
     progress: CalibratedProgress | None = None
+
+
+def task_settings(
+    scorer: VideoScorer,
+    intake: IntakeSettings,
+    detector: SuccessSettings,
+    reward_form: RewardForm,
+    calibration: Calibration | None,
+    instruction: str,
+) -> tuple[EpisodeSettings, str]:
+    """Returns the settings of a task's episode, and a warning or "".
+
+    An instruction that a calibration does not know runs without one, and success is not claimed
+    for it unless a threshold was set. Nor is it under a model's own threshold where that does not
+    hold for the settings.
+
+    Args:
+        scorer: the model.
+        intake: how messages become frames.
+        detector: as set; its threshold, where there is one, rules over all others.
+        reward_form: as set.
+        calibration: that holds for the model and the settings; None: none is used.
+        instruction: the task.
+    """
+    task, threshold, warning = None, detector.threshold, ""
+    try:
+        task = calibration.for_instruction(instruction) if calibration else None
+    except CalibrationMismatch as error:
+        warning = str(error)
+    if threshold is None and task is not None:
+        threshold = task.threshold
+    elif threshold is None and calibration is None:
+        own = OwnThreshold(scorer.success_threshold, scorer.sample_rate)
+        threshold, warning = own.here(intake.sample_rate, detector.window, intake.motion_threshold)
+    progress = CalibratedProgress(task.floor, task.ceiling) if task else None
+    return EpisodeSettings(replace(detector, threshold=threshold), reward_form, progress), warning
 
 
 @dataclass(frozen=True)
@@ -116,8 +155,12 @@ class Episode:
 
         Raises:
             ClockJump: the stamp is not later than the last; the episode cannot go on.
-            ValueError: the frame has another size or type.
+            ValueError: the stamp is no finite number, or the frame has another size or type.
         """
+        if not math.isfinite(stamp):
+            raise ValueError(
+                f"The frame's stamp is {stamp} s; expected a finite number, the camera's time."
+            )
         if stamp <= self._last:
             raise ClockJump(
                 f"A frame of {stamp:.3f} s follows one of {self._last:.3f} s; time went back, so "

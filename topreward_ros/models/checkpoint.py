@@ -9,7 +9,6 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from topreward_ros.method.prompt import PromptForm
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.families import FAMILIES
 
@@ -18,27 +17,6 @@ DEMO_DIRECTORY = Path(__file__).parent / "demo"
 RANDOM = "random:"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a checkpoint says of its own use, in `topreward.json`.
-
-    Attributes:
-        success_threshold: nats; None where the checkpoint names none.
-        sample_rate: frames per second.
-        frame_size: (height, width) px, or None for the family's.
-        prompt_form: the form it was made for.
-    """
-
-    success_threshold: float | None = None
-    sample_rate: float = 2.0
-    frame_size: tuple[int, int] | None = None
-    prompt_form: PromptForm = PromptForm.RAW
-
-    def made_for(self, frame_size: tuple[int, int]) -> tuple[PromptForm, tuple[int, int]]:
-        """Returns the prompt form and frame size, a family's by default, of the threshold."""
-        return self.prompt_form, self.frame_size or frame_size
 
 
 @dataclass(frozen=True)
@@ -58,7 +36,7 @@ class Source:
     @property
     def directory(self) -> Path | None:
         """The local directory, or None for a hub id."""
-        path = Path(self.location).expanduser()
+        path = Path(self.location)
         return path if path.is_dir() else None
 
 
@@ -68,44 +46,40 @@ def find_source(model: str) -> Source:
     Raises:
         ModelError: there is no such thing, or what is there cannot be loaded.
     """
+    try:
+        return _checked(_named(model))
+    except OSError as error:
+        raise ModelError(
+            f"The model {model!r} cannot be opened ({error}); see whether its path is right and "
+            "may be read."
+        ) from error
+
+
+def _named(model: str) -> Source:
     if model == DEMO:
-        source = Source(model, str(DEMO_DIRECTORY))
-    elif model.startswith(RANDOM):
-        source = Source(model, str(Path(model[len(RANDOM) :]).expanduser()), random=True)
-    else:
-        source = Source(model, model)
+        return Source(model, str(DEMO_DIRECTORY))
+    random = model.startswith(RANDOM)
+    place = model[len(RANDOM) :] if random else model
+    try:
+        # Here alone: all that reads the model has to look at the same place.
+        location = Path(place).expanduser()
+    except RuntimeError:  # the home of a user who does not exist
+        location = Path(place)
+    return Source(model, str(location), random)
+
+
+def _checked(source: Source) -> Source:
     if source.directory is not None:
         _check_configuration(source.directory)
         if not source.random:
             _check_weights(source.directory)
-    elif source.random or not HUB_ID.fullmatch(model) or Path(model).exists():
+    elif source.random or not HUB_ID.fullmatch(source.name) or Path(source.location).exists():
         raise ModelError(
-            f"There is no model at {model!r}; give a hub id such as Qwen/Qwen3-VL-8B-Instruct, a "
-            f"checkpoint directory, {DEMO!r}, or {RANDOM}<directory with a config.json>."
+            f"There is no model at {source.name!r}; give a hub id such as "
+            f"Qwen/Qwen3-VL-8B-Instruct, a checkpoint directory, {DEMO!r}, or {RANDOM}<directory "
+            "with a config.json>."
         )
     return source
-
-
-def read_settings(directory: Path | None) -> Settings:
-    """Reads `topreward.json` beside a checkpoint; a checkpoint without one has the defaults.
-
-    Raises:
-        ModelError: the file is there and cannot be read.
-    """
-    path = directory / "topreward.json" if directory else None
-    if path is None or not path.is_file():
-        return Settings()
-    try:
-        values = json.loads(path.read_text())
-        size = values.get("frame_size")
-        return Settings(
-            success_threshold=values.get("success_threshold"),
-            sample_rate=float(values.get("sample_rate", Settings.sample_rate)),
-            frame_size=tuple(size) if size else None,
-            prompt_form=PromptForm(values.get("prompt_form", PromptForm.RAW)),
-        )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); restore the checkpoint.") from error
 
 
 def _check_configuration(directory: Path) -> None:
@@ -117,14 +91,14 @@ def _check_configuration(directory: Path) -> None:
         )
     try:
         model_type = json.loads(path.read_text()).get("model_type")
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON ({error}); fetch the model again.") from error
     require_family(model_type, directory)
 
 
-def require_family(model_type: str | None, place: Path | str) -> None:
+def require_family(model_type: object, place: Path | str) -> None:
     """Raises ModelError unless the model type is one that can be scored."""
-    if model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise ModelError(
             f"The model at {place} is of family {model_type!r}; supported are "
             f"{', '.join(sorted(FAMILIES))}."

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,14 +21,15 @@ from topreward_ros.models.checkpoint import (
     DEMO_DIRECTORY,
     Source,
     find_source,
-    read_settings,
     require_family,
 )
 from topreward_ros.models.contract import ModelError, Rewind, VideoScorer
 from topreward_ros.models.families import FAMILIES, Family
+from topreward_ros.models.load_errors import one_sentence
 from topreward_ros.models.prefixes import score_video_prefixes
 from topreward_ros.models.quantization import Quantization, keep_number_format, quantization_config
 from topreward_ros.models.scorer import LocalScorer
+from topreward_ros.models.settings import read_settings
 
 DTYPES = {
     "float64": torch.float64,
@@ -34,6 +37,10 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+
+PARAMETERS_PER_BYTE = 4
+"""More than any number format keeps; 4-bit weights have two."""
 
 
 def load_scorer(
@@ -75,28 +82,28 @@ def load_scorer(
     attention = ATTENTIONS[_one_of("attention", attention, list(ATTENTIONS))]
     settings = read_settings(source.directory)
     form = _one_of("prompt", prompt or settings.prompt_form.value, [f.value for f in PromptForm])
-    with _one_sentence(source), _quiet():
-        config = AutoConfig.from_pretrained(source.location, trust_remote_code=False)
-        require_family(config.model_type, source.location)
+    with _quiet():
+        with one_sentence(source, "config.json"):
+            config = AutoConfig.from_pretrained(source.location, trust_remote_code=False)
+            require_family(config.model_type, source.location)
         family = FAMILIES[config.model_type]
-        tokenizer = _load_tokenizer(source)
-        if source.random:
-            config.video_token_id = tokenizer.convert_tokens_to_ids("<|video_pad|>")
-        loaded = _load_model(source, family, config, place, number, bits, attention)
-        backbone_class = family.load_backbone_class()
-        asked = Prompt(PromptForm(form), backbone_class.markup)
-        backbone = backbone_class(
-            loaded,
-            tokenizer,
-            asked,
-            frame_size or settings.frame_size or family.frame_size,
-        )
-        if (backbone.prompt.form, backbone.frame_size) != settings.made_for(family.frame_size):
-            settings = replace(settings, success_threshold=None)
-        fixed = place.type == "cuda" if fixed_shapes is None else fixed_shapes
-        return LocalScorer(
-            model, backbone, settings, max_pairs, streaming=streaming, fixed_shapes=fixed
-        )
+        with one_sentence(source, "tokenizer's files"):
+            tokenizer = _load_tokenizer(source)
+        with one_sentence(source, "config.json or weights"):
+            if source.random:
+                config.video_token_id = tokenizer.convert_tokens_to_ids("<|video_pad|>")
+            loaded = _load_model(source, family, config, place, number, bits, attention)
+        with one_sentence(source):
+            backbone_class = family.load_backbone_class()
+            asked = Prompt(PromptForm(form), backbone_class.markup)
+            size = frame_size or settings.frame_size or family.frame_size
+            backbone = backbone_class(loaded, tokenizer, asked, size)
+            if (backbone.prompt.form, backbone.frame_size) != settings.made_for(family.frame_size):
+                settings = replace(settings, success_threshold=None)
+            fixed = place.type == "cuda" if fixed_shapes is None else fixed_shapes
+            return LocalScorer(
+                model, backbone, settings, max_pairs, streaming=streaming, fixed_shapes=fixed
+            )
 
 
 def score_prefixes(
@@ -194,6 +201,8 @@ def _load_model(
         config._experts_implementation = "eager"
     if source.random:
         return _random_model(architecture, config, device, dtype, attention)
+    if source.directory is not None:
+        _check_size(source.directory, architecture, config)
     model, info = architecture.from_pretrained(
         source.location,
         config=config,
@@ -201,6 +210,8 @@ def _load_model(
         device_map={"": device},
         attn_implementation=attention,
         quantization_config=quantization_config(quantization, dtype, family.unquantized),
+        # They are named below; transformers would only point to a report in its log.
+        ignore_mismatched_sizes=True,
         use_safetensors=True,
         trust_remote_code=False,
         output_loading_info=True,
@@ -215,6 +226,23 @@ def _load_model(
     return model.eval()
 
 
+def _check_size(
+    directory: Path, architecture: type[PreTrainedModel], config: transformers.PreTrainedConfig
+) -> None:
+    """Refuses a configuration of far more than the weights hold, before it takes the memory."""
+    # A config.json that lost its sizes describes the family's largest model, and the system ends a
+    # process that takes more memory than there is.
+    held = sum(path.stat().st_size for path in directory.glob("*.safetensors"))
+    with torch.device("meta"):
+        planned = architecture._from_config(deepcopy(config))
+    parameters = sum(weight.numel() for weight in planned.parameters())
+    if parameters > PARAMETERS_PER_BYTE * held:
+        raise ModelError(
+            f"{directory / 'config.json'} describes a model of {parameters:,} parameters, and the "
+            f"weights beside it have {held:,} bytes; fetch the model again."
+        )
+
+
 def _random_model(
     architecture: type[PreTrainedModel],
     config: transformers.PreTrainedConfig,
@@ -226,23 +254,6 @@ def _random_model(
         torch.manual_seed(0)
         model = architecture._from_config(config, dtype=dtype, attn_implementation=attention)
     return model.eval()
-
-
-@contextlib.contextmanager
-def _one_sentence(source: Source) -> Iterator[None]:
-    """Turns whatever loading raises into one sentence that names the model."""
-    try:
-        yield
-    except ModelError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{source.name} does not fit the memory of the device; set quantization to int8 or "
-            "nf4, or take a smaller model."
-        ) from error
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ModelError(f"{source.name} cannot be loaded: {reason}") from error
 
 
 @contextlib.contextmanager

@@ -8,9 +8,9 @@ import json
 import torch
 
 from topreward_ros.models.backbone import Backbone
-from topreward_ros.models.checkpoint import Settings
 from topreward_ros.models.contract import ModelError, VideoSession
 from topreward_ros.models.recompute import RecomputeSession
+from topreward_ros.models.settings import Settings
 from topreward_ros.models.streaming import StreamingSession
 from topreward_ros.models.thinning import Thinning
 from topreward_ros.models.video_memory import VideoMemory, main_tokens, shadow_tokens

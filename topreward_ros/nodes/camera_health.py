@@ -57,10 +57,16 @@ class CameraWatch:
         recovered, camera.lost = camera.lost, False
         return recovered
 
-    def refuse(self, topic: str, reason: str) -> bool:
-        """Notes an image that cannot be used; True when the reason is a new one."""
+    def refuse(self, topic: str, reason: str, *, counted: bool = False) -> bool:
+        """Notes an image that cannot be used; True when the reason is a new one.
+
+        Args:
+            topic: of its camera.
+            reason: one sentence.
+            counted: whether it was noted as heard before; it was not looked at then.
+        """
         camera = self.cameras[topic]
-        camera.received += 1
+        camera.received += not counted
         camera.refused += 1
         new, camera.refusal = reason != camera.refusal, reason
         return new

@@ -59,14 +59,18 @@ class CameraSubscriptions:
             on_image: called with the topic as given, and the message.
 
         Raises:
-            CameraError: a QoS override is not valid.
+            CameraError: a QoS override is not valid. No topic is subscribed then.
         """
         self._node = node
         self._transport = transport
         self._on_image = on_image
         self._cameras = [_Camera(topic, self._expected(topic)) for topic in topics]
-        for camera in self._cameras:
-            self._subscribe(camera)
+        try:
+            for camera in self._cameras:
+                self._subscribe(camera)
+        except Exception:
+            self.destroy()  # nobody has this object yet, so nobody else can
+            raise
 
     @property
     def problems(self) -> dict[str, str]:

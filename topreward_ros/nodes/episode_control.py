@@ -7,23 +7,21 @@ comes after changes it, and nothing of an earlier episode counts for a later one
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
-from rclpy.task import Future
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.episode_ending import EpisodeEnding
+from topreward_ros.nodes.episode_start import EpisodeStarter, StartRefused
 from topreward_ros.nodes.managed_episode import EpisodeRequest, ManagedEpisode
 from topreward_ros.nodes.manager_outputs import ManagerOutputs
 from topreward_ros.nodes.manager_parameters import ManagerParameters
 from topreward_ros.nodes.reward_client import RewardClient, RewardRefused
-from topreward_ros.nodes.stop_actions import StopAction, StopActions
+from topreward_ros.nodes.reward_events import standing_faults
+from topreward_ros.nodes.stop_actions import StopActions
 from topreward_ros.nodes.waiting import Turn, Waiting
 
-UP_PATIENCE = 5.0
-"""s that a start waits for a reward node which is coming up."""
-START_PATIENCE = 2.0
-"""s from the activation to the reward node's word that an episode has started."""
 TOLERANCE = 1e-3
 """s; stamps of cameras do not add up to exact seconds."""
 GOES_ON = {
@@ -34,21 +32,19 @@ GOES_ON = {
 """After these the reward node starts its next episode by itself."""
 
 
-class StartRefused(RuntimeError):
-    """No episode was started; the sentence says why."""
-
-
 class EpisodeControl:
     """Runs the reward node's episodes.
 
     Attributes:
         current: the running episode.
-        revive: called when an episode is asked for and the reward node is not up.
+        closed: whether the manager is about to go; no episode begins any more.
     """
 
     def __init__(
         self,
         client: RewardClient,
+        starter: EpisodeStarter,
+        ending: EpisodeEnding,
         outputs: ManagerOutputs,
         actions: StopActions,
         *,
@@ -60,6 +56,8 @@ class EpisodeControl:
 
         Args:
             client: asks the reward node.
+            starter: makes it start episodes.
+            ending: does what follows an episode's end.
             outputs: published to.
             actions: that stop the robot.
             waiting: waits.
@@ -67,24 +65,31 @@ class EpisodeControl:
             log: for people.
         """
         self.current: ManagedEpisode | None = None
-        self.revive: Callable[[], None] = lambda: None
+        self.closed = False
         self._client = client
+        self._starter = starter
+        self._ending = ending
         self._outputs = outputs
         self._actions = actions
         self._waiting = waiting
         self._read = read
         self._log = log
         self._turn = Turn()
-        self._finishing: list[ManagedEpisode] = []
-        self._closing = 0
-        self._expecting = False
-        self._heard: list[EpisodeEvent] = []
-        self._news = Future()
 
     @property
     def busy(self) -> bool:
         """Whether an episode runs, starts or is being ended."""
-        return self.current is not None or self._turn.held or bool(self._finishing)
+        return self.current is not None or self.starting or self._ending.busy
+
+    @property
+    def starting(self) -> bool:
+        """Whether somebody who has asked for an episode waits for its start."""
+        return self._turn.held
+
+    @property
+    def adopts(self) -> bool:
+        """Whether episodes that nobody asked for are watched over."""
+        return self._read().adopt_episodes and not self.closed
 
     async def start(
         self,
@@ -92,6 +97,7 @@ class EpisodeControl:
         replacing: str,
         on_reading: Callable[[RewardStamped], None] | None = None,
         owner: bytes = b"",
+        withdrawn: Callable[[], bool] = lambda: False,
     ) -> ManagedEpisode:
         """Starts an episode, after the running one was ended and its stop actions are done.
 
@@ -100,27 +106,44 @@ class EpisodeControl:
             replacing: `EpisodeEvent.REASON_*` of the end of a running one.
             on_reading: told of the new episode's readings.
             owner: id of the goal that it belongs to.
+            withdrawn: says whether nobody wants it any more.
 
         Raises:
-            StartRefused: the reward node is not up, or refused.
+            StartRefused: the reward node is not up, or refused; or it is too late.
         """
+
+        def check() -> None:
+            self._check_open()
+            if withdrawn():
+                raise StartRefused("The goal was canceled.", EpisodeEvent.REASON_CANCELED)
+
         async with self._turn.taken():
-            if self.current is not None:
-                self.end(replacing, "Another episode was asked for.")
-            for episode in list(self._finishing):
-                await episode.finished
+            check()
+            await self._make_room(replacing)
+            check()
             try:
-                event = await self._begin(request)
+                event = await self._starter.begin(request, self._check_open)
+                started = self._open(event, request, asked=True)
+                started.on_reading, started.owner = on_reading, owner
+                self._outputs.started(started, EpisodeEvent.STARTED, f'"{started.instruction}"')
             except RewardRefused as error:
                 raise StartRefused(str(error)) from None
             finally:
-                self._expecting = False
-            started = self._open(event, request, asked=True)
-            started.on_reading, started.owner = on_reading, owner
-            self._outputs.started(started, EpisodeEvent.STARTED, f'"{started.instruction}"')
-            for later in self._heard:
-                self.on_event(later)  # it may have ended meanwhile
+                for later in self._starter.rest():
+                    self.on_event(later)  # it may have ended meanwhile
+            if self.closed:
+                self._end_for_good()
             return started
+
+    async def close(self, seconds: float) -> None:
+        """Ends the running episode and whatever is being started, for good.
+
+        Args:
+            seconds: how long it waits for that and for the stop actions.
+        """
+        self.closed = True
+        self._end_for_good()
+        await self._waiting.until(self._waiting.start(self._settle()), seconds)
 
     def end(
         self,
@@ -148,29 +171,31 @@ class EpisodeControl:
         if run_actions:
             actions = list(self._actions.actions)
         deactivate = self._read().manage_lifecycle and not (goes_on and not episode.asked)
-        self._closing += deactivate
-        self._finishing.append(episode)
-        self._waiting.start(self._finish(episode, actions, deactivate))
+        self._ending.begin(episode, actions, deactivate)
         return episode
 
-    def adopt(self, event: EpisodeEvent, label: str) -> None:
-        """Watches over an episode that the reward node started by itself.
+    def take_over(self, events: Sequence[EpisodeEvent], age: float) -> None:
+        """Watches over an episode that ran before the manager heard of it.
 
         Args:
-            event: its start.
-            label: `EpisodeEvent.STARTED`, or `RECOVERED` where the start was long ago.
+            events: what is known of it, from the oldest on.
+            age: s since its start.
         """
-        self._open(event, EpisodeRequest(), asked=False)
-        who = "the reward node started it by itself" if label == EpisodeEvent.STARTED else (
-            "it was running when the manager came, and is taken over")  # fmt: skip
-        self._outputs.started(self.current, label, f'"{event.instruction}"; {who}.')
+        # Somebody may have asked for it, so it is limited like one that was asked for.
+        episode = self._open(events[0], EpisodeRequest(), asked=False, limited=True)
+        episode.started -= max(0.0, age)
+        self._outputs.started(
+            episode,
+            EpisodeEvent.RECOVERED,
+            f'"{episode.instruction}"; it was running before the manager came, and is taken over.',
+        )
+        for event in standing_faults(events):
+            self.on_event(event)
 
     def on_event(self, event: EpisodeEvent) -> None:
         """Takes what the reward node says of its episodes."""
-        if self._expecting:
-            self._heard.append(event)
-            if not self._news.done():
-                self._news.set_result(None)
+        if self._starter.starting:
+            self._starter.hear(event)
             return
         current = self.current
         mine = current is not None and event.episode_id == current.episode_id
@@ -205,7 +230,7 @@ class EpisodeControl:
         episode.take(reading)
         if reading.episode_time - TOLERANCE > episode.time_limit:
             self._time_out(episode)  # merged readings: success within the limit was not shown
-        elif reading.success and reading.episode_time + TOLERANCE >= episode.min_duration:
+        elif episode.successful and reading.episode_time + TOLERANCE >= episode.min_duration:
             self.end(
                 EpisodeEvent.REASON_SUCCESS,
                 f"The success score {reading.success_score:.2f} nat stayed above "
@@ -225,14 +250,27 @@ class EpisodeControl:
                 EpisodeEvent.REASON_CAMERA_LOST,
                 f"{episode.lost_cameras} camera(s) stayed lost for {patience:g} s.",
             )
-        elif now - episode.started >= episode.time_limit:
+        elif now - episode.watched >= episode.time_limit:
             self._time_out(episode)
 
-    async def wait_finished(self, seconds: float) -> None:
-        """Waits until everything that follows an episode's end is done."""
-        end = self._waiting.now() + seconds
-        for episode in list(self._finishing):
-            await self._waiting.until(episode.finished, end - self._waiting.now())
+    def _check_open(self) -> None:
+        if self.closed:
+            raise StartRefused("The manager was asked to stop.", EpisodeEvent.REASON_SHUTDOWN)
+
+    async def _make_room(self, reason: str) -> None:
+        """Ends what runs, and waits; meanwhile another one may be adopted, which ends too."""
+        while self.current is not None or self._ending.busy:
+            if self.current is not None:
+                self.end(reason, "Another episode was asked for.")
+            await self._ending.finished()
+
+    def _end_for_good(self) -> None:
+        if self.current is not None:
+            self.end(EpisodeEvent.REASON_SHUTDOWN, "The manager was asked to stop.")
+
+    async def _settle(self) -> None:
+        async with self._turn.taken():
+            await self._ending.finished()
 
     def _time_out(self, episode: ManagedEpisode) -> None:
         self.end(
@@ -249,8 +287,13 @@ class EpisodeControl:
                 "probably started anew.",
                 goes_on=True,
             )
-        if self._read().adopt_episodes and not self._closing:
-            self.adopt(event, EpisodeEvent.STARTED)
+        if self.adopts and not self._ending.deactivating:
+            episode = self._open(event, EpisodeRequest(), asked=False)
+            self._outputs.started(
+                episode,
+                EpisodeEvent.STARTED,
+                f'"{event.instruction}"; the reward node started it by itself.',
+            )
 
     def _on_other_instruction(self, text: str) -> None:
         """An episode is one attempt at one task: the new task gets an episode of its own."""
@@ -269,92 +312,27 @@ class EpisodeControl:
         except RewardRefused as error:
             self._log.warning(f'No new episode for "{text}": {error}')
 
-    async def _begin(self, request: EpisodeRequest) -> EpisodeEvent:
-        """Makes the reward node start an episode; returns its word."""
-        managing = self._read().manage_lifecycle
-        await self._come_up(managing)
-        if managing and self._client.state == "active":
-            await self._client.change("deactivate")
-        if request.instruction:
-            await self._client.set_instruction(request.instruction)
-        self._heard.clear()
-        self._expecting = True
-        answer = ""
-        if managing:
-            await self._client.change("activate")
-        else:
-            answer = await self._client.reset()
-        event = await self._word(answer)
-        if event is not None:
-            return event
-        self._expecting = False
-        if managing:
-            await self._client.change("deactivate")
-        raise RewardRefused("The reward node has no instruction; give one with the episode.")
-
-    async def _come_up(self, managing: bool) -> None:
-        if not self._client.up:
-            self.revive()  # it refused before; whoever asks gets another attempt
-        state = await self._client.lifecycle.settled(UP_PATIENCE)
-        name = self._client.name
-        if not self._client.up:
-            raise RewardRefused(f"{name} is not up, it is {state}; try again later.")
-        if not managing and state != "active":
-            raise RewardRefused(
-                f"{name} is {state} and manage_lifecycle is false: activate it first."
-            )
-
-    async def _word(self, answer: str) -> EpisodeEvent | None:
-        """Waits for the start that was asked for; a reset's answer names the episode."""
-        end = self._waiting.now() + START_PATIENCE
-        while True:
-            for index, event in enumerate(self._heard):
-                named = not answer or event.episode_id in answer
-                if event.event == EpisodeEvent.STARTED and named:
-                    del self._heard[: index + 1]
-                    return event
-            if self._waiting.now() >= end:
-                return None
-            self._news = Future()
-            await self._waiting.until(self._news, end - self._waiting.now())
-
-    def _open(self, event: EpisodeEvent, request: EpisodeRequest, *, asked: bool) -> ManagedEpisode:
-        parameters = self._read()
-        limited = request.min_duration >= 0.0
+    def _open(
+        self, event: EpisodeEvent, request: EpisodeRequest, *, asked: bool, limited: bool = False
+    ) -> ManagedEpisode:
+        parameters, now = self._read(), self._waiting.now()
         # Nobody waits for the end of an episode that nobody asked for.
-        limit = request.time_limit or (parameters.time_limit if asked else math.inf)
+        limit = parameters.time_limit if asked or limited else math.inf
+        own_minimum = request.min_duration >= 0.0
         self.current = ManagedEpisode(
             event.episode_id,
             event.instruction,
             request,
-            limit,
-            request.min_duration if limited else parameters.min_duration,
-            self._waiting.now(),
-            asked,
+            request.time_limit or limit,
+            request.min_duration if own_minimum else parameters.min_duration,
+            started=now,
+            asked=asked,
+            watched=now,
         )
+        self._waiting.start(self._learn_hold(self.current))
         return self.current
 
-    async def _finish(
-        self, episode: ManagedEpisode, actions: list[StopAction], deactivate: bool
-    ) -> None:
-        """Stops the robot and the scoring after an episode's end."""
-        closing = self._waiting.start(self._deactivate()) if deactivate else None
-        try:
-            for action in actions:
-                result = await action.run(self._waiting)
-                episode.stop_results.append(result)
-                self._outputs.stop_action(episode, result)
-            if closing is not None:
-                await closing
-        finally:
-            self._finishing.remove(episode)
-            episode.finished.set_result(None)
-
-    async def _deactivate(self) -> None:
-        try:
-            if self._client.up:
-                await self._client.change("deactivate")
-        except RewardRefused as error:
-            self._log.warning(f"The reward node goes on scoring: {error}")
-        finally:
-            self._closing -= 1
+    async def _learn_hold(self, episode: ManagedEpisode) -> None:
+        hold = await self._client.success_hold()
+        if hold is not None:
+            episode.claim.hold = hold

@@ -6,7 +6,7 @@ Every callback runs on one executor thread, and none of them waits: what takes t
 from __future__ import annotations
 
 import sys
-import time
+from collections.abc import Sequence
 from typing import Any
 
 import rclpy
@@ -20,12 +20,14 @@ from std_srvs.srv import Trigger
 from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_msgs.srv import StartEpisode, StopEpisode
-from topreward_ros.nodes.episode_control import EpisodeControl, StartRefused
+from topreward_ros.nodes.episode_control import EpisodeControl
+from topreward_ros.nodes.episode_ending import EpisodeEnding
+from topreward_ros.nodes.episode_start import EpisodeStarter, StartRefused
 from topreward_ros.nodes.managed_episode import EpisodeRequest, ManagedEpisode
 from topreward_ros.nodes.manager_outputs import ManagerOutputs
 from topreward_ros.nodes.manager_parameters import ManagerParameterError, ManagerSettings
-from topreward_ros.nodes.outputs import latched
 from topreward_ros.nodes.reward_client import RewardClient
+from topreward_ros.nodes.reward_events import HISTORY_PATIENCE, RewardEvents
 from topreward_ros.nodes.reward_keeper import RewardKeeper
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.nodes.stop_actions import StopActions
@@ -35,8 +37,6 @@ WATCH_PERIOD = 0.05
 """s between looks at the running episode's limits."""
 REPORT_PERIOD = 1.0
 """s between diagnostics."""
-HISTORY_PATIENCE = 0.5
-"""s within which a reward node that was there before has told its history."""
 END_PATIENCE = 4.0
 """s that stop actions get when the manager is asked to stop; launch loses patience after 5."""
 RESULT_PAUSE = 0.05
@@ -94,18 +94,19 @@ class EpisodeManager(Node):
             group=self._group,
             changed=lambda state: self.get_logger().debug(f"The reward node is {state}."),
         )
-        common = {
-            "waiting": self._waiting,
-            "read": self._settings.read,
-            "log": self.get_logger(),
-        }
-        self.control = EpisodeControl(self.client, self._outputs, self.actions, **common)
-        self._keeper = RewardKeeper(self.client, self, **common)
-        self.control.revive = self._keeper.retry
+        self._events = RewardEvents(
+            self, f"{self.client.name}/event", waiting=self._waiting, group=self._group
+        )
+        common = {"waiting": self._waiting, "read": self._settings.read}
+        starter = EpisodeStarter(self.client, self._events, **common)
+        log = self.get_logger()
+        ending = EpisodeEnding(self.client, self._outputs, waiting=self._waiting, log=log)
+        self.control = EpisodeControl(
+            self.client, starter, ending, self._outputs, self.actions, log=log, **common
+        )
+        self._keeper = RewardKeeper(self.client, self, log=log, **common)
+        starter.revive = self._keeper.retry
         self._goals = 0
-        self._began = time.time_ns()  # the clock that DDS stamps messages with
-        self._left_over: EpisodeEvent | None = None
-        self._looked_back = False
         self._listen()
         self._serve()
         self._add_timers()
@@ -125,28 +126,20 @@ class EpisodeManager(Node):
             self.control.end(reason, detail)
 
     async def finish(self) -> None:
-        """Ends the running episode before the node goes, and waits for what follows."""
-        self.cut_off(EpisodeEvent.REASON_SHUTDOWN, "The manager was asked to stop.")
-        await self.control.wait_finished(END_PATIENCE)
+        """Ends what runs and what starts before the node goes, and waits for what follows."""
+        await self.control.close(END_PATIENCE)
         await self._waiting.pause(RESULT_PAUSE)  # the goal's result leaves
         self._outputs.flush()
 
     def _listen(self) -> None:
-        name = self.client.name
         self.create_subscription(
             RewardStamped,
-            f"{name}/reading",
+            f"{self.client.name}/reading",
             self.control.on_reading,
             QoSProfile(depth=100),
             callback_group=self._group,
         )
-        self.create_subscription(
-            EpisodeEvent,
-            f"{name}/event",
-            self._on_reward_event,
-            latched(100),
-            callback_group=self._group,
-        )
+        self._events.listen(self.control.on_event, self._look_back)
 
     def _serve(self) -> None:
         serve = {
@@ -184,25 +177,18 @@ class EpisodeManager(Node):
     def _report(self) -> None:
         self._outputs.report(self.client.state, self.control.current)
 
-    def _on_reward_event(self, event: EpisodeEvent, info: dict[str, Any]) -> None:
-        if info["source_timestamp"] >= self._began:
-            self.control.on_event(event)
-        elif event.event == EpisodeEvent.STARTED:
-            self._left_over = event
-        elif event.event == EpisodeEvent.STOPPED:
-            self._left_over = None
-        if not self._looked_back:
-            self._looked_back = True
-            self._waiting.start(self._look_back())
-
-    async def _look_back(self) -> None:
-        """Takes an episode over that ran before the manager came."""
-        await self._waiting.pause(HISTORY_PATIENCE)
-        event = self._left_over
-        if event is None or self.control.busy or not self._settings.read().adopt_episodes:
+    async def _look_back(self, events: Sequence[EpisodeEvent]) -> None:
+        """Takes an episode over that ran before the manager heard of it."""
+        if self.control.busy or not self.control.adopts:
             return
         if await self.client.lifecycle.ask(HISTORY_PATIENCE) == "active" and not self.control.busy:
-            self.control.adopt(event, EpisodeEvent.RECOVERED)
+            self.control.take_over(events, self._age(events[0]))
+
+    def _age(self, event: EpisodeEvent) -> float:
+        """Returns s since the start of an event's episode, as far as two clocks agree."""
+        stamp = event.header.stamp
+        now = self.get_clock().now().nanoseconds * 1e-9
+        return now - (stamp.sec + stamp.nanosec * 1e-9) + event.duration
 
     def _on_goal(self, goal: RunEpisode.Goal) -> GoalResponse:
         try:
@@ -210,10 +196,13 @@ class EpisodeManager(Node):
         except ValueError as error:
             self.get_logger().error(f"A goal is rejected: {error}")
             return GoalResponse.REJECT
-        busy = self._goals or self.control.current is not None
+        if self.control.closed:
+            self.get_logger().warning("A goal is rejected: the manager was asked to stop.")
+            return GoalResponse.REJECT
+        busy = self._goals or self.control.starting or self.control.current is not None
         if busy and self._settings.read().on_second_goal == "refuse":
             self.get_logger().warning(
-                "A goal is rejected: an episode runs, and on_second_goal is refuse."
+                "A goal is rejected: an episode runs or starts, and on_second_goal is refuse."
             )
             return GoalResponse.REJECT
         self._goals += 1
@@ -235,7 +224,7 @@ class EpisodeManager(Node):
             self.get_logger().error(f"No episode: {error}")
             result = RunEpisode.Result(
                 outcome=EpisodeEvent.OUTCOME_UNLABELLED,
-                termination_reason=EpisodeEvent.REASON_MODEL_ERROR,
+                termination_reason=error.reason,
                 detail=str(error),
             )
         finally:
@@ -257,6 +246,7 @@ class EpisodeManager(Node):
             EpisodeEvent.REASON_PREEMPTED,
             feed_back,
             bytes(goal.goal_id.uuid),
+            lambda: goal.is_cancel_requested,
         )
         if goal.is_cancel_requested:
             await self._cancel(goal)  # asked for while it started

@@ -20,7 +20,7 @@ from topreward_ros.nodes.outputs import Outputs
 from topreward_ros.nodes.scoring_exchange import Failed, QueuedFrame, Scored
 from topreward_ros.nodes.scoring_thread import ScoringThread
 from topreward_ros.video.image import stamp_seconds
-from topreward_ros.video.intake import Frame, FrameIntake
+from topreward_ros.video.intake import CameraImageError, Frame, FrameIntake
 from topreward_ros.video.selection import ClockJump
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ class EpisodeRunner:
             # Another task has another threshold, floor and ceiling.
             self._restart(EpisodeEvent.REASON_INSTRUCTION_CHANGED, "The instruction was changed.")
         else:
-            self._scoring.set_instruction(text)
-            self.episode.instruction = text
+            self.episode.baseline = self._scoring.set_instruction(text)
             self._outputs.no_success()
 
     def on_image(self, topic: str, message: Any) -> None:
@@ -130,10 +129,7 @@ class EpisodeRunner:
             self._on_clock_jump(str(error), topic, message)
             return
         except ValueError as error:
-            if self.equipment.watch.refuse(topic, str(error)):
-                self._log.warning(
-                    f"An image of {topic} is refused: {error}", throttle_duration_sec=1.0
-                )
+            self._refuse(topic, str(error))
             return
         if self.equipment.watch.heard(topic, now) and self.opened:
             self._on_recovered(topic)
@@ -147,7 +143,13 @@ class EpisodeRunner:
             return None
         intake = self.episode.intake
         former = intake.cameras[topic].stamp
-        frame = intake.add(topic, stamp, message)
+        try:
+            frame = intake.add(topic, stamp, message)
+        except CameraImageError as error:
+            if error.camera == topic:
+                raise
+            frame = None
+            self._refuse(error.camera, str(error), counted=True)
         if stamp == former:
             raise ValueError(f"The stamp stands still at {stamp:.3f} s; is the camera frozen?")
         if frame is None and topic in intake.stale:
@@ -156,6 +158,12 @@ class EpisodeRunner:
             )
         return frame
 
+    def _refuse(self, topic: str, reason: str, *, counted: bool = False) -> None:
+        if self.equipment.watch.refuse(topic, reason, counted=counted):
+            self._log.warning(
+                f"An image of {topic} is refused: {reason}", throttle_duration_sec=1.0
+            )
+
     def on_results(self) -> None:
         """Publishes what the scoring thread has laid out."""
         for result in self._scoring.collect():
@@ -163,7 +171,7 @@ class EpisodeRunner:
                 continue  # of an episode that has ended meanwhile
             if isinstance(result, Failed):
                 self._on_failure(result)
-            elif result.reading.instruction == self.episode.instruction:
+            elif result.baseline == self.episode.baseline:
                 self._publish(result)
 
     def watch_cameras(self, problems: dict[str, str]) -> None:
@@ -196,9 +204,7 @@ class EpisodeRunner:
         intake = FrameIntake(
             parameters.cameras, intake_settings(parameters, scorer), scorer.frame_size
         )
-        self.episode = LiveEpisode(
-            self.instruction, intake, parameters.inbox_size, time.monotonic(), warning
-        )
+        self.episode = LiveEpisode(intake, parameters.inbox_size, time.monotonic(), warning)
         self._scoring.start(self.episode.episode_id, make)
         if warning:
             self._log.warning(warning)

@@ -13,6 +13,7 @@ from topreward_ros.method.calibration import (
     ScoringSetup,
 )
 from topreward_ros.method.calibration_file import load_calibration
+from topreward_ros.method.own_threshold import OwnThreshold
 from topreward_ros.method.progress import CalibratedProgress
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
@@ -112,7 +113,8 @@ def episode_maker(
     """Returns what makes the episode on the scoring thread, and a warning or "".
 
     An instruction that a calibration does not know runs without one, and success is not claimed
-    for it unless the parameter success_threshold is set.
+    for it unless the parameter success_threshold is set. Nor is it under a model's own threshold
+    where that does not hold for what is set now.
 
     Raises:
         CalibrationMismatch: the calibration does not hold for what is set now.
@@ -143,17 +145,24 @@ def _settings(
         task = calibration.for_instruction(instruction) if calibration else None
     except CalibrationMismatch as error:
         warning = str(error)
-    threshold = scorer.success_threshold if calibration is None else None
-    if task is not None:
-        threshold = task.threshold
+    threshold = task.threshold if task else None
     if not math.isnan(parameters.success_threshold):
         threshold = parameters.success_threshold
+    elif calibration is None:
+        threshold, warning = _own_threshold(parameters, scorer)
     settings = EpisodeSettings(
         reward_form=RewardForm(parameters.reward_form),
         success=_detector(parameters, threshold),
         progress=CalibratedProgress(task.floor, task.ceiling) if task else None,
     )
     return settings, warning
+
+
+def _own_threshold(parameters: RewardParameters, scorer: VideoScorer) -> tuple[float | None, str]:
+    own = OwnThreshold(scorer.success_threshold, scorer.sample_rate)
+    return own.here(
+        sample_rate(parameters, scorer), parameters.success_window, _motion_threshold(parameters)
+    )
 
 
 def _detector(parameters: RewardParameters, threshold: float | None) -> SuccessSettings:

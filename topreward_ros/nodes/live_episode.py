@@ -40,19 +40,19 @@ class LiveEpisode:
     """A running episode.
 
     Attributes:
-        instruction: the task that is asked about now.
         intake: turns messages into frames.
         inbox_size: frames that may wait for scoring.
         started: s, steady clock.
         warning: what is to be known of it; empty if nothing.
         episode_id: its name.
+        baseline: number of the one that readings must have been made under (see `Scored`).
         last: its last reading.
     """
 
-    instruction: str
     intake: FrameIntake
     inbox_size: int
     started: float
     warning: str = ""
     episode_id: str = field(default_factory=new_episode_id)
+    baseline: int = 0
     last: RewardStamped | None = None

@@ -14,6 +14,7 @@ from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.nodes.messages import event_message
 from topreward_ros.nodes.stop_actions import StopResult
+from topreward_ros.nodes.success_claim import SuccessClaim
 
 OUTCOMES = {
     EpisodeEvent.REASON_SUCCESS: EpisodeEvent.OUTCOME_SUCCESS,
@@ -62,10 +63,14 @@ class ManagedEpisode:
         min_duration: s.
         started: s, steady clock.
         asked: whether somebody asked the manager for it.
+        watched: s, steady clock, since when the manager watches over it; its time limit counts
+            from there, because a start that another machine's clock tells may be far off.
         on_reading: told of its readings.
         owner: id of the goal that it belongs to; empty if none.
         last: its last reading.
         readings: how many were received.
+        claim: whether its success is claimed and true.
+        successful: what that says at the last reading.
         lost_cameras: how many cameras are lost.
         lost_since: s, steady clock; of the first of them.
         reason: why it ended; empty while it runs.
@@ -83,10 +88,13 @@ class ManagedEpisode:
     min_duration: float
     started: float
     asked: bool
+    watched: float
     on_reading: Callable[[RewardStamped], None] | None = None
     owner: bytes = b""
     last: RewardStamped | None = None
     readings: int = 0
+    claim: SuccessClaim = field(default_factory=SuccessClaim)
+    successful: bool = False
     lost_cameras: int = 0
     lost_since: float = math.inf
     reason: str = ""
@@ -100,6 +108,7 @@ class ManagedEpisode:
         """Notes a reading."""
         self.last = reading
         self.readings += 1
+        self.successful = self.claim.take(reading)
         if self.on_reading is not None:
             self.on_reading(reading)
 

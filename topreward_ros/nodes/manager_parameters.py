@@ -81,8 +81,8 @@ class ManagerParameters:
     )
     time_limit: float = _is(
         300.0,
-        "s after which an episode that was asked for ends, by the camera's or the steady clock, "
-        "whichever is first.",
+        "s after which an episode that was asked for, or was taken over, ends, by the camera's or "
+        "the steady clock, whichever is first.",
         limits=(0.05, 86400.0),
         fixed=False,
     )
@@ -124,7 +124,11 @@ class StopActionSettings:
         "controller_switch: controllers to deactivate.",
     )
     activate: tuple[str, ...] = _is(("",), "controller_switch: controllers to activate.")
-    timeout: float = _is(2.0, "s that one attempt may take.", limits=(0.05, 600.0))
+    timeout: float = _is(
+        2.0,
+        "s that one attempt may take; a late answer counts for the next one.",
+        limits=(0.05, 600.0),
+    )
     retries: int = _is(2, "Further attempts after one that failed.", limits=(0, 100))
     when: tuple[str, ...] = _is(
         ("success", "timeout"), "Reasons for an episode's end with which the action runs."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -50,6 +51,9 @@ class RewardClient:
         self._set = node.create_client(
             SetParameters, f"{self.name}/set_parameters", callback_group=group
         )
+        self._get = node.create_client(
+            GetParameters, f"{self.name}/get_parameters", callback_group=group
+        )
         self._reset = node.create_client(Trigger, f"{self.name}/reset", callback_group=group)
 
     @property
@@ -77,6 +81,14 @@ class RewardClient:
             raise RewardRefused(f"{self.name} took no instruction within {PATIENCE:g} s.")
         if not answer.results[0].successful:
             raise RewardRefused(answer.results[0].reason)
+
+    async def success_hold(self) -> float | None:
+        """Returns s for which it holds a score before it claims success; None: no answer."""
+        request = GetParameters.Request(names=["success_hold"])
+        answer = await self._waiting.answer(self._get, request, PATIENCE)
+        values = answer.values if answer is not None else []
+        known = len(values) == 1 and values[0].type == ParameterType.PARAMETER_DOUBLE
+        return values[0].double_value if known else None
 
     async def reset(self) -> str:
         """Asks for a new episode in place; returns the answer; raises RewardRefused."""

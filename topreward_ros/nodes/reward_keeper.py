@@ -103,7 +103,7 @@ class RewardKeeper:
         started = self._waiting.now()
         change = await self._client.lifecycle.change("configure", seconds)
         if change.done:
-            self._up = True  # it may be gone before the next look
+            self._up = True  # it may die before the next look
             took = self._waiting.now() - started
             self._log.info(f"{name} is up, after {took:.1f} s.")
             return
@@ -117,7 +117,8 @@ class RewardKeeper:
             self._up = self._client.up
             return
         self._refused = False
-        if self._up:  # before, it may be deaf while it imports its libraries
+        # Before it was up, it may be deaf while it imports its libraries.
+        if self._up or self._report.running():
             self._up = False
             detail = f"{self._client.name} did not answer for {timeout:g} s; it has died or hangs."
             self._complain(detail)

@@ -31,9 +31,18 @@ class QueuedFrame:
 
 @dataclass(frozen=True)
 class Scored:
-    """A reading, with the newest frame that it saw."""
+    """A reading, with the newest frame that it saw.
+
+    Attributes:
+        episode_id: which episode's.
+        baseline: how often the episode's instruction had been changed for it. A text that comes
+            back is a new baseline too, so it cannot tell.
+        reading: what the model says.
+        newest: frame that it saw.
+    """
 
     episode_id: str
+    baseline: int
     reading: Reading
     newest: QueuedFrame
 

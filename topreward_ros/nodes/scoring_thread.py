@@ -33,6 +33,7 @@ class _Start:
 @dataclass(frozen=True)
 class _SetInstruction:
     text: str
+    baseline: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class ScoringThread:
         self._scorer: VideoScorer | None = None
         self._episode: Episode | None = None
         self._episode_id = ""
+        self._baseline = 0  # of the scores that are made now
+        self._baselines = 0  # that this episode was told of after its first
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
         self._thread.start()
 
@@ -104,6 +107,7 @@ class ScoringThread:
         """
         with self._changed:
             self._forget()
+            self._baselines = 0
             self._put(_Start(episode_id, make))
 
     def stop(self) -> None:
@@ -120,10 +124,16 @@ class ScoringThread:
             self._put(frame)
         return True
 
-    def set_instruction(self, text: str) -> None:
-        """Asks about another task from the next frame on."""
+    def set_instruction(self, text: str) -> int:
+        """Asks about another task from the next frame on.
+
+        Returns:
+            The number that results of the new baseline carry; those of the episode's first have 0.
+        """
         with self._changed:
-            self._put(_SetInstruction(text))
+            self._baselines += 1
+            self._put(_SetInstruction(text, self._baselines))
+            return self._baselines
 
     def collect(self) -> list[Scored | Failed]:
         """Takes the results since the last call, in order."""
@@ -189,6 +199,7 @@ class ScoringThread:
             if isinstance(tasks[0], _Start):
                 self._episode = None
                 self._episode_id = tasks[0].episode_id
+                self._baseline = 0
                 self._episode = tasks[0].make(self._scorer)
             elif isinstance(tasks[0], _Stop):
                 self._episode = None
@@ -196,6 +207,7 @@ class ScoringThread:
                 return None
             elif isinstance(tasks[0], _SetInstruction):
                 self._episode.set_instruction(tasks[0].text)
+                self._baseline = tasks[0].baseline
             else:
                 self._score(tasks)
         except Exception as error:
@@ -208,7 +220,7 @@ class ScoringThread:
             self._episode.add_frame(frame.image, frame.stamp)
         reading = self._episode.update()
         if reading is not None:
-            self._lay_out(Scored(self._episode_id, reading, frames[-1]))
+            self._lay_out(Scored(self._episode_id, self._baseline, reading, frames[-1]))
 
     def _lay_out(self, result: Scored | Failed) -> None:
         with self._changed:

@@ -6,7 +6,6 @@ explicitly allowed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,12 +17,14 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
+from topreward_ros.nodes.emergency_names import is_emergency_stop
 from topreward_ros.nodes.lifecycle_client import GOALS, LifecycleClient
 from topreward_ros.nodes.manager_parameters import (
     ManagerParameterError,
     StopActionSettings,
     filled,
 )
+from topreward_ros.nodes.patient_call import PatientCall
 from topreward_ros.nodes.waiting import Waiting
 
 RETRY_PAUSE = 0.1
@@ -32,12 +33,10 @@ GAP = 0.1
 """s between two texts on a topic."""
 LISTING = 0.5
 """s for a controller manager to say what is active; without it everything is asked for."""
-_EMERGENCY = re.compile(
-    r"emergency|(?<![a-z])e[-_ ]?stop|(protective|safety|safe|panic)[-_ ]?(stop|halt)"
-    r"|kill[-_ ]?switch"
-)
 Attempt = Callable[[], Awaitable[str]]
 """Tries once; returns "" or one clause on what went wrong."""
+Run = Callable[[], Attempt]
+"""Begins a run: its attempts know of each other, and of no earlier run's."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +61,24 @@ class StopAction:
     Attributes:
         name: as in the parameter `stop_actions`.
         settings: its parameters.
-        attempt: tries once.
+        begin: makes the attempts of one run.
     """
 
     name: str
     settings: StopActionSettings
-    attempt: Attempt
+    begin: Run
 
     async def run(self, waiting: Waiting) -> StopResult:
         """Tries until it succeeds or the retries are used up."""
         what = f"{self.name} ({self.settings.type} {self.settings.target})"
         problems: list[str] = []
         started = waiting.now()
+        attempt = self.begin()
         for number in range(self.settings.retries + 1):
             if number:
                 await waiting.pause(RETRY_PAUSE)
             try:
-                problem = await self.attempt()
+                problem = await attempt()
             except Exception as error:
                 problem = f"it raised {error!r}"
             if not problem:
@@ -90,12 +90,6 @@ class StopAction:
         return StopResult(
             self.name, False, f"{what} FAILED after {len(problems)} attempt(s): {problems[-1]}."
         )
-
-
-def is_emergency_stop(name: str) -> bool:
-    """Says whether a service or topic is named like an emergency stop."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    return _EMERGENCY.search(words) is not None
 
 
 class StopActions:
@@ -137,7 +131,7 @@ class StopActions:
             raise ManagerParameterError(
                 f"{name}.target is empty; expected what the {settings.type} goes to."
             )
-        self._check(name, settings.target)
+        self._check(name, settings)
         make = {
             "trigger": self._trigger,
             "set_bool": self._set_bool,
@@ -147,7 +141,8 @@ class StopActions:
         }[settings.type]
         return StopAction(name, settings, make(name, settings))
 
-    def _check(self, name: str, target: str) -> None:
+    def _check(self, name: str, settings: StopActionSettings) -> None:
+        target = settings.target
         try:
             resolved = [self._node.resolve_service_name(target)]
             resolved.append(self._node.resolve_topic_name(target))
@@ -155,34 +150,45 @@ class StopActions:
             raise ManagerParameterError(
                 f"{name}.target is {target!r}; expected a ROS name. {error}"
             ) from None
-        for one in [target, *resolved]:
-            if is_emergency_stop(one) and not self._allow:
-                raise ManagerParameterError(
-                    f"{name}.target is {one!r}, which is named like an emergency stop; an episode "
-                    "must not end by one. Name the service that ends an episode, or set "
-                    "allow_emergency_stop if this is meant."
-                )
+        given = {"target": [target, *resolved], "values": [], "activate": []}
+        if settings.type in ("string", "controller_switch"):
+            given["values"] = filled(settings.values)
+        if settings.type == "controller_switch":
+            given["activate"] = filled(settings.activate)
+        for field, texts in given.items():
+            for one in texts:
+                if is_emergency_stop(one) and not self._allow:
+                    raise ManagerParameterError(
+                        f"{name}.{field} is {one!r}, which is named like an emergency stop; an "
+                        "episode must not end by one. Name what ends an episode, or set "
+                        "allow_emergency_stop if this is meant."
+                    )
 
-    def _trigger(self, _: str, settings: StopActionSettings) -> Attempt:
+    def _trigger(self, _: str, settings: StopActionSettings) -> Run:
         return self._service(Trigger, Trigger.Request(), settings)
 
-    def _set_bool(self, _: str, settings: StopActionSettings) -> Attempt:
+    def _set_bool(self, _: str, settings: StopActionSettings) -> Run:
         return self._service(SetBool, SetBool.Request(data=settings.data), settings)
 
-    def _service(self, kind: type, request: Any, settings: StopActionSettings) -> Attempt:
+    def _service(self, kind: type, request: Any, settings: StopActionSettings) -> Run:
         client = self._node.create_client(kind, settings.target, callback_group=self._group)
+        call = PatientCall(client, request, self._waiting)
+
+        def begin() -> Attempt:
+            call.forget()
+            return attempt
 
         async def attempt() -> str:
-            answer = await self._waiting.answer(client, request, settings.timeout)
+            answer = await call.answer(settings.timeout)
             if answer is not None:
                 return "" if answer.success else f"it was refused: {answer.message!r}"
             if client.service_is_ready():
                 return f"the service did not answer within {settings.timeout:g} s"
             return f"the service was not there within {settings.timeout:g} s"
 
-        return attempt
+        return begin
 
-    def _string(self, name: str, settings: StopActionSettings) -> Attempt:
+    def _string(self, name: str, settings: StopActionSettings) -> Run:
         texts = filled(settings.values)
         if not texts:
             raise ManagerParameterError(f"{name}.values is empty; expected texts to publish.")
@@ -201,9 +207,9 @@ class StopActions:
                 publisher.publish(String(data=text))
             return ""
 
-        return attempt
+        return lambda: attempt
 
-    def _lifecycle(self, name: str, settings: StopActionSettings) -> Attempt:
+    def _lifecycle(self, name: str, settings: StopActionSettings) -> Run:
         labels = filled(settings.values) or ["deactivate"]
         if unknown := [label for label in labels if label not in GOALS]:
             raise ManagerParameterError(
@@ -212,19 +218,25 @@ class StopActions:
         target = self._node.resolve_service_name(settings.target)
         client = LifecycleClient(self._node, target, waiting=self._waiting, group=self._group)
 
-        async def attempt() -> str:
-            # What a former attempt has reached is not asked for again.
-            if await client.ask(settings.timeout) == GOALS[labels[-1]]:
+        def begin() -> Attempt:
+            remaining = list(labels)
+
+            async def attempt() -> str:
+                # Of several transitions the last one's goal may also be where the first one starts.
+                if len(labels) == 1 and await client.ask(settings.timeout) == GOALS[labels[0]]:
+                    return ""
+                while remaining:
+                    change = await client.change(remaining[0], settings.timeout)
+                    if not change.done:
+                        return change.message.rstrip(".")
+                    del remaining[0]
                 return ""
-            for label in labels:
-                change = await client.change(label, settings.timeout)
-                if not change.done:
-                    return change.message.rstrip(".")
-            return ""
 
-        return attempt
+            return attempt
 
-    def _controller_switch(self, name: str, settings: StopActionSettings) -> Attempt:
+        return begin
+
+    def _controller_switch(self, name: str, settings: StopActionSettings) -> Run:
         try:
             from controller_manager_msgs.srv import ListControllers, SwitchController
         except ImportError:
@@ -243,20 +255,26 @@ class StopActions:
         client = make(SwitchController, service)
         listing = make(ListControllers, f"{manager}/list_controllers")
 
+        request = SwitchController.Request(strictness=SwitchController.Request.STRICT)
+        call = PatientCall(client, request, self._waiting)
+
+        def begin() -> Attempt:
+            call.forget()
+            return attempt
+
         async def attempt() -> str:
             # What is switched already, by a former attempt for one, STRICT would refuse.
             listed = await self._waiting.answer(listing, ListControllers.Request(), LISTING)
             states = {} if listed is None else {c.name: c.state for c in listed.controller}
-            request = SwitchController.Request(
-                deactivate_controllers=[c for c in stop if states.get(c, "active") == "active"],
-                activate_controllers=[c for c in start if states.get(c) != "active"],
-                strictness=SwitchController.Request.STRICT,
-            )
+            request.deactivate_controllers = [
+                c for c in stop if states.get(c, "active") == "active"
+            ]
+            request.activate_controllers = [c for c in start if states.get(c) != "active"]
             if not request.deactivate_controllers and not request.activate_controllers:
                 return ""
-            answer = await self._waiting.answer(client, request, settings.timeout)
+            answer = await call.answer(settings.timeout)
             if answer is None:
                 return f"{service} did not answer within {settings.timeout:g} s"
             return "" if answer.ok else "the controller manager refused"
 
-        return attempt
+        return begin

@@ -68,6 +68,15 @@ class Waiting:
         """Lets time pass."""
         await self.until(Future(), seconds)
 
+    async def found(self, client: Client, seconds: float) -> bool:
+        """Waits for a service; says whether it is there."""
+        end = self.now() + seconds
+        while not client.service_is_ready():
+            if self.now() >= end:
+                return False
+            await self.pause(min(LOOK, max(end - self.now(), SHORTEST)))
+        return True
+
     async def answer(self, client: Client, request: Any, seconds: float) -> Any | None:
         """Calls a service; returns its response, None where none came.
 
@@ -77,10 +86,8 @@ class Waiting:
             seconds: for the service to be there and to answer.
         """
         end = self.now() + seconds
-        while not client.service_is_ready():
-            if self.now() >= end:
-                return None
-            await self.pause(min(LOOK, max(end - self.now(), SHORTEST)))
+        if not await self.found(client, seconds):
+            return None
         future = client.call_async(request)
         if await self.until(future, end - self.now()):
             return future.result()

@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from topreward_ros.method.calibrating import LabelledEpisode, calibrate
-from topreward_ros.method.calibration import Calibration, ScoringSetup
+from topreward_ros.method.calibration import Calibration
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.conformal import FalseStopBound
-from topreward_ros.method.success import SuccessSettings
 from topreward_ros.method.verifying import verify
 from topreward_ros.offline.calibrate_arguments import parse_arguments
 from topreward_ros.offline.calibration_report import (
@@ -31,11 +30,17 @@ from topreward_ros.offline.labelled_recordings import (
     read_labels,
 )
 from topreward_ros.offline.score_file import ScoreFile
-from topreward_ros.video.intake import IntakeSettings
+from topreward_ros.offline.scoring_options import (
+    detector_settings,
+    intake_settings,
+    load_model,
+    scoring_setup,
+)
 from topreward_ros.video.recording import open_recording
 
 if TYPE_CHECKING:
     from topreward_ros.models.contract import VideoScorer
+    from topreward_ros.video.intake import IntakeSettings
 
 INTERRUPTED = 130
 
@@ -65,23 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, console: Console) -> int:
     recordings = _recordings(options)
     bound = FalseStopBound(options.false_stop_rate, options.confidence)
-    detector = SuccessSettings(None, options.window, options.hold, options.min_duration)
+    detector = detector_settings(options)
     reference = load_calibration(options.verify) if options.verify else None
-    scorer = _load(options)
-    intake = IntakeSettings(
-        sample_rate=options.sample_rate or scorer.sample_rate,
-        camera_max_age=options.camera_max_age,
-        layout=options.layout,
-        motion_threshold=options.motion_threshold,
-    )
-    setup = ScoringSetup(
-        model=scorer.name,
-        fingerprint=scorer.fingerprint,
-        prompt=scorer.prompt_form.value,
-        frame_size=(int(scorer.frame_size[0]), int(scorer.frame_size[1])),
-        sample_rate=intake.sample_rate,
-        motion_threshold=intake.motion_threshold,
-    )
+    scorer = load_model(options)
+    intake = intake_settings(options, scorer)
+    setup = scoring_setup(scorer, intake)
     if reference:
         reference.check(setup, reference.detector)
     episodes = _score_all(scorer, recordings, intake, options, console)
@@ -112,21 +105,6 @@ def _recordings(options: argparse.Namespace) -> list[LabelledRecording]:
     if options.labels is not None:
         return read_labels(options.labels)
     return label_paths(options.successes, options.failures, options.instruction)
-
-
-def _load(options: argparse.Namespace) -> VideoScorer:
-    from topreward_ros.models.loading import load_scorer
-
-    return load_scorer(
-        options.model,
-        device=options.device,
-        dtype=options.dtype,
-        quantization=options.quantization,
-        prompt=options.prompt_form,
-        frame_size=tuple(options.frame_size) if options.frame_size else None,
-        max_pairs=options.max_pairs,
-        attention=options.attention,
-    )
 
 
 def _score_all(

@@ -8,39 +8,67 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import track
 
-from topreward_ros.episode import Episode, EpisodeSettings, Reading
-from topreward_ros.method.prompt import InstructionError, PromptForm
+from topreward_ros.episode import Episode, Reading, task_settings
+from topreward_ros.method.calibration_file import load_calibration
+from topreward_ros.method.prompt import PromptForm, validate_instruction
 from topreward_ros.method.reward import RewardForm
-from topreward_ros.method.success import SuccessError, SuccessSettings
-from topreward_ros.video.recording import Recording, RecordingError, open_recording
+from topreward_ros.offline.labels import recorded_frames
+from topreward_ros.offline.scoring_options import (
+    add_detector,
+    add_frames,
+    add_model,
+    detector_settings,
+    intake_settings,
+    load_model,
+    scoring_setup,
+)
+from topreward_ros.video.recording import Recording, open_recording
+from topreward_ros.video.selection import ClockJump
+
+if TYPE_CHECKING:
+    from topreward_ros.video.intake import Frame, IntakeSettings
 
 DESCRIPTION = """\
 Scores every selected frame of a recording and writes one line each, as comma-separated values with
-the names and units of topreward_msgs/RewardStamped: what the live node would have published.
+the names and units of topreward_msgs/RewardStamped: what reward_node publishes for these pictures
+with the same settings, as long as it keeps up with them.
+
+A picture that cannot be decoded is left out, as the node does, and stderr says how many were. Where
+the camera's time goes back, the node starts another episode; the labels end there, stderr says so,
+and the exit status is 0.
 """
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses the command line; None: that of the process. Exits with status 2 where it is wrong."""
-    parser = argparse.ArgumentParser("label", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(
+        "label", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("recording", type=Path, help="rosbag2 directory, .mcap or .db3 file, or video file")
     add("--instruction", required=True, help="the task in words")
-    add("--model", default="Qwen/Qwen3-VL-8B-Instruct", help="hub id, directory or demo")
-    add("--camera", nargs="+", metavar="TOPIC", help="image topics; default: all of the recording")
-    add("--fps", type=float, help="pictures per second of a video; default: its own")
-    add("--sample-rate", type=float, default=0.0, help="frames per second; 0: the model's own")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:<number> (%(default)s)")
-    add("--quantization", default="none", help="none, int8 or nf4 (%(default)s)")
-    add("--prompt-form", choices=[form.value for form in PromptForm], default="raw")
-    add("--reward-form", choices=[form.value for form in RewardForm], default="exp_clip")
-    add("--threshold", type=float, help="nat; default: the model's own")
+    add("--camera", dest="cameras", nargs="+", help=argparse.SUPPRESS)  # its former name
+    add(
+        "--reward-form", choices=[form.value for form in RewardForm], default="exp_clip",
+        help="(default: %(default)s, the paper's; that of reward_node is difference)",
+    )  # fmt: skip
     add("--output", type=Path, help="file to write; default: print")
+    live = add_detector(parser)
+    live.add_argument(
+        "--threshold", type=float, metavar="X",
+        help="nat; default: the calibration's, or without one the model's own, where that holds",
+    )  # fmt: skip
+    live.add_argument(
+        "--calibration-file", type=Path, metavar="CALIBRATION", help="written by calibrate"
+    )
+    add_frames(parser)
+    add_model(parser)
+    parser.set_defaults(prompt_form=PromptForm.RAW.value)
     return parser.parse_args(arguments)
 
 
@@ -54,11 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 write(readings, file)
         else:
             write(readings, sys.stdout)
-    except (RecordingError, InstructionError, SuccessError, ValueError, RuntimeError, OSError) as e:
-        print(f"label: {e}", file=sys.stderr)
+    except (ValueError, RuntimeError, OSError) as error:
+        _say(str(error))
         return 1
     except KeyboardInterrupt:
-        print("label: stopped, nothing is written.", file=sys.stderr)
+        _say("stopped, nothing is written.")
         return 130
     return 0
 
@@ -71,26 +99,24 @@ def label(options: argparse.Namespace, recording: Recording) -> list[Reading]:
         recording: the episode.
 
     Raises:
-        ValueError, RuntimeError: recording, instruction or model cannot be used; one sentence.
+        ValueError, RuntimeError: recording, instruction, calibration, settings or model cannot be
+            used; one sentence.
     """
-    # Not before the arguments are known to be right: importing torch takes seconds.
-    from topreward_ros.models.loading import load_scorer
-    from topreward_ros.offline.labels import recorded_frames
-    from topreward_ros.video.intake import IntakeSettings
-
-    scorer = load_scorer(
-        options.model,
-        device=options.device,
-        quantization=options.quantization,
-        prompt=options.prompt_form,
+    instruction = validate_instruction(options.instruction)
+    detector = detector_settings(options, options.threshold)
+    file = options.calibration_file
+    calibration = load_calibration(file) if file else None
+    scorer = load_model(options)
+    intake = intake_settings(options, scorer)
+    if calibration is not None:
+        calibration.check(scoring_setup(scorer, intake), detector)
+    settings, warning = task_settings(
+        scorer, intake, detector, RewardForm(options.reward_form), calibration, instruction
     )
-    threshold = scorer.success_threshold if options.threshold is None else options.threshold
-    settings = EpisodeSettings(
-        success=SuccessSettings(threshold=threshold), reward_form=RewardForm(options.reward_form)
-    )
-    intake = IntakeSettings(sample_rate=options.sample_rate or scorer.sample_rate)
-    episode = Episode(scorer, options.instruction, settings)
-    frames = list(recorded_frames(recording, intake, scorer.frame_size, options.camera))
+    if warning:
+        _say(warning)
+    episode = Episode(scorer, instruction, settings)
+    frames = _frames(recording, intake, scorer.frame_size, options.cameras)
     readings = []
     for frame in track(frames, "scoring", console=Console(stderr=True)):
         episode.add_frame(frame.image, frame.stamp)
@@ -103,6 +129,29 @@ def write(readings: Sequence[Reading], file: TextIO) -> None:
     writer = csv.DictWriter(file, [field.name for field in fields(Reading)])
     writer.writeheader()
     writer.writerows(asdict(reading) for reading in readings)
+
+
+def _frames(
+    recording: Recording,
+    intake: IntakeSettings,
+    frame_size: tuple[int, int],
+    cameras: Sequence[str] | None,
+) -> list[Frame]:
+    """Returns all frames up to a jump of time, and says what was left out."""
+    frames: list[Frame] = []
+    bad: list[str] = []
+    try:
+        for frame in recorded_frames(recording, intake, frame_size, cameras, bad.append):
+            frames.append(frame)
+    except ClockJump as error:
+        _say(f"The labels end after frame {len(frames)}: {error}")
+    if bad:
+        _say(f"Pictures left out, as they cannot be decoded: {len(bad)}. The first: {bad[0]}")
+    return frames
+
+
+def _say(text: str) -> None:
+    print(f"label: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

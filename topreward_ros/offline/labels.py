@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from topreward_ros.episode import Episode, EpisodeSettings, Reading
 from topreward_ros.models.contract import VideoScorer
-from topreward_ros.video.intake import Frame, FrameIntake, IntakeSettings
-from topreward_ros.video.recording import Recording
+from topreward_ros.video.intake import CameraImageError, Frame, FrameIntake, IntakeSettings
+from topreward_ros.video.recording import RecordedImage, Recording
+from topreward_ros.video.selection import ClockJump
 
 
 def recorded_frames(
@@ -15,6 +16,7 @@ def recorded_frames(
     settings: IntakeSettings,
     frame_size: tuple[int, int],
     cameras: Sequence[str] | None = None,
+    on_bad_picture: Callable[[str], None] | None = None,
 ) -> Iterator[Frame]:
     """Selects the frames of a recording as the live node does.
 
@@ -23,18 +25,37 @@ def recorded_frames(
         settings: how messages become frames.
         frame_size: (height, width) px.
         cameras: image topics in the order of the layout; None: all of the recording.
+        on_bad_picture: told why a picture cannot be decoded, which is then left out; None: that
+            raises.
 
     Raises:
         RecordingError: no such topic, or damaged data.
-        ImageError: a picture cannot be decoded.
-        ClockJump: the recorded stamps go back.
+        CameraImageError: a picture cannot be decoded.
+        ClockJump: the recorded stamps go back after a frame was selected.
     """
     topics = list(recording.topics if cameras is None else cameras)
     intake = FrameIntake(topics, settings, frame_size)
     for image in recording.images(topics):
-        frame = intake.add(image.topic, image.stamp, image.message)
+        try:
+            frame = _add(intake, image)
+        except CameraImageError as error:
+            if on_bad_picture is None:
+                raise
+            on_bad_picture(str(error))
+            continue
         if frame is not None:
             yield frame
+
+
+def _add(intake: FrameIntake, image: RecordedImage) -> Frame | None:
+    try:
+        return intake.add(image.topic, image.stamp, image.message)
+    except ClockJump:
+        if intake.selected:
+            raise
+        # No frame was taken yet: one camera went back before the others.
+        intake.reset()
+        return intake.add(image.topic, image.stamp, image.message)
 
 
 def score_recording(
@@ -57,7 +78,7 @@ def score_recording(
 
     Raises:
         InstructionError: the instruction cannot be asked about.
-        RecordingError, ImageError, ClockJump: see `recorded_frames`.
+        RecordingError, CameraImageError, ClockJump: see `recorded_frames`.
     """
     episode = Episode(scorer, instruction, settings)
     intake = intake or IntakeSettings(sample_rate=scorer.sample_rate)

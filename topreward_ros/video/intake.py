@@ -73,6 +73,19 @@ class Frame:
     frame_id: str
 
 
+class CameraImageError(ImageError):
+    """A picture of one of the cameras that cannot be decoded.
+
+    Attributes:
+        camera: whose it is; the message that asked for the frame may be another camera's.
+    """
+
+    def __init__(self, camera: str, reason: str) -> None:
+        """Names the camera before the reason."""
+        super().__init__(f"Camera {camera!r}: {reason}")
+        self.camera = camera
+
+
 @dataclass
 class CameraState:
     """What is known of one camera: its newest message, if it can be used, and counts."""
@@ -165,8 +178,8 @@ class FrameIntake:
 
         Raises:
             ClockJump: this camera's time went back; `reset` before going on.
-            ImageError: a picture that was needed cannot be decoded. It is dropped, and the frame
-                stays due.
+            CameraImageError: a picture that was needed cannot be decoded, of this camera or of
+                another. It is dropped, and the frame stays due.
             ValueError: an unknown camera, or a stamp that is no number.
         """
         self._keep(camera, stamp, message)
@@ -199,15 +212,21 @@ class FrameIntake:
                 f"{stamp:.3f} s; a new episode must start."
             )
         if stamp > state.stamp:
+            after_bad_one = state.message is None and math.isfinite(state.stamp)
             state.stamp, state.message = stamp, message
+            if after_bad_one:
+                # Seen at once: else a camera that sends nothing else would pass as good each time
+                # until another camera's message asks for the frame.
+                self._picture(camera)
 
     def _pictures(self) -> list[NDArray[np.uint8]]:
-        pictures = []
-        for camera, state in self.cameras.items():
-            try:
-                pictures.append(decode(state.message))
-            except ImageError as error:
-                state.bad += 1
-                state.message = None
-                raise ImageError(f"Camera {camera!r}: {error}") from error
-        return pictures
+        return [self._picture(camera) for camera in self.cameras]
+
+    def _picture(self, camera: str) -> NDArray[np.uint8]:
+        state = self.cameras[camera]
+        try:
+            return decode(state.message)
+        except ImageError as error:
+            state.bad += 1
+            state.message = None
+            raise CameraImageError(camera, str(error)) from error
