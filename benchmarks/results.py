@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,16 @@ class Results:
     """All figures of one run."""
 
     figures: list[Figure] = field(default_factory=list)
+    _files: dict[str, Callable[[Path], object]] = field(default_factory=dict)
+
+    def keep(self, name: str, write: Callable[[Path], object]) -> None:
+        """Lets a suite write a file of its own beside the table.
+
+        Args:
+            name: of the file.
+            write: is given its path when everything is stored.
+        """
+        self._files[name] = write
 
     def add(self, group: str, name: str, value: float, unit: str, goal: str = "") -> None:
         """Notes a figure and says it at once, because a run takes minutes."""
@@ -74,6 +85,8 @@ class Results:
             json.dumps(machine | {"figures": figures}, indent=1)
         )
         self._plot(directory / "ratios.png")
+        for name, write in self._files.items():
+            write(directory / name)
 
     def _plot(self, path: Path) -> None:
         ratios = [figure for figure in self.figures if figure.unit == "x"]

@@ -1,26 +1,23 @@
 """Runs hundreds of episodes back to back, with resets, changes and faults, and counts everything.
 
-    python benchmarks/soak.py [--episodes 300] [--model DIRECTORY] [--output benchmarks/results]
-
 A reward node and a manager run as processes; cameras run many times as fast as life. Each episode
 is one of the kinds in `KINDS`, drawn at random by a seed. Reported are: episodes lost (asked for,
 never ended), doubled (two starts or two ends) or ended for another reason than the one that was
-provoked; events that belong to nothing; memory of both processes against their tenth episode; and
-what the start of an episode costs.
+provoked; events, faults and recoveries too, that are missing or too many; memory of both processes
+against the tenth episode of their life; and what the start of an episode costs.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
-import statistics
+import signal
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,128 +25,149 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "test"))
 
 import conftest  # noqa: E402, F401 - isolates the ROS graph
-from manager_processes import Lab, processes  # noqa: E402
+from manager_processes import LOADING, Lab, processes  # noqa: E402
 from manager_stack import ALWAYS, NEVER, TASK  # noqa: E402
 from reward_stack import write_checkpoint  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
-from topreward_msgs.msg import EpisodeEvent  # noqa: E402
+from benchmarks.results import Results  # noqa: E402
+from benchmarks.soak_account import (  # noqa: E402
+    ALLOWED_GROWTH,
+    ALLOWED_START_MS,
+    COMPARABLE,
+    Figures,
+    Provoked,
+    plot,
+)
 
+EPISODES = 300
+QUICK = 40
+"""Enough for a process's memory to be compared."""
 OTHER_TASK = "open the drawer"
-SETTLED = 10
-"""Episodes after which memory may not grow."""
-ALLOWED_GROWTH = 0.02
+UNASKABLE = "🤖" * 1000
+"""A valid text whose question has more tokens than scoring takes, which it finds out itself."""
+END_PATIENCE = 60.0
+"""s for an episode's end, on a busy machine too."""
+LOST_TOO_MANY = 3
+"""After so many the soak ends: what is stuck would be waited for again and again."""
+KILL_EVERY = 100
+"""Episodes between two kills of the reward node: its memory needs a life to be compared in."""
+ARM = "/arm_of_the_soak/stop"
+STOPPING = ("success", "timeout", "camera_lost", "model_error")
+"""Reasons with which the robot is stopped."""
 REWARD = {"camera_timeout": 2.0, "success_threshold": NEVER}
-MANAGER = {"camera_patience": 0.2, "node_timeout": 30.0}
-
-
-@dataclass
-class Figures:
-    """What a soak has shown.
-
-    Attributes:
-        episodes: that ended.
-        wall_s: s.
-        lost: ids, or the number's name, of episodes without an end.
-        doubled: ids with more than one start or end.
-        unexpected: what ended otherwise than provoked.
-        unaccounted: events that belong to no episode of the soak, or come in a wrong order.
-        reasons: how many episodes ended for each reason.
-        start_ms: of each start by service, from request to answer.
-        memory_mib: by process, resident memory after each episode.
-        growth: by process, of the last ten's median over that of the ten after the tenth.
-    """
-
-    episodes: int = 0
-    wall_s: float = 0.0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    unexpected: list[str] = field(default_factory=list)
-    unaccounted: list[str] = field(default_factory=list)
-    reasons: dict[str, int] = field(default_factory=dict)
-    start_ms: list[float] = field(default_factory=list)
-    memory_mib: dict[str, list[float]] = field(default_factory=dict)
-    growth: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def passed(self) -> bool:
-        """Whether everything is as it should be."""
-        wrong = [*self.lost, *self.doubled, *self.unexpected, *self.unaccounted]
-        return not wrong and all(growth <= ALLOWED_GROWTH for growth in self.growth.values())
+MANAGER = {
+    "camera_patience": 0.2,
+    "node_timeout": 10.0,
+    "stop_actions": ["arm"],
+    "arm.type": "trigger",
+    "arm.target": ARM,
+    "arm.timeout": 30.0,
+    "arm.when": list(STOPPING),
+}
 
 
 class Soak:
     """Provokes episodes and keeps account of them."""
 
-    def __init__(self, lab: Lab, seed: int) -> None:
-        """Starts with nothing done."""
+    def __init__(self, lab: Lab, seed: int, patience: float = END_PATIENCE) -> None:
+        """Starts with nothing done.
+
+        Args:
+            lab: the processes.
+            seed: of the order of the kinds.
+            patience: s for an episode's end.
+        """
         self.lab = lab
-        self.figures = Figures(memory_mib={name: [] for name in lab.processes})
-        self.expected: dict[str, str] = {}
+        self.figures = Figures(memory_mib={name: [[]] for name in lab.processes})
+        self.provoked: dict[str, Provoked] = {}
+        self.apart: list[tuple[str, str]] = []
         self._random = random.Random(seed)
+        self._patience = patience
+        self._kind = ""
         self._begun = time.monotonic()
 
     def run(self, episodes: int) -> Figures:
         """Runs about so many episodes; some kinds are two."""
-        kinds = list(KINDS)
-        while len(self.expected) < episodes:
-            kind = kinds[len(self.expected)] if len(self.expected) < len(kinds) else None
-            self.one(kind or self._random.choice(kinds))
-        self.lab.wait(lambda: len(self.lab.happened("stopped")) >= len(self.expected))
-        self.lab.linger(0.5)
-        self._account()
+        others = [kind for kind in KINDS if kind != "killed"]
+        rest, kills = list(others), 0
+        while len(self.provoked) < episodes and len(self.figures.lost) < LOST_TOO_MANY:
+            if len(self.provoked) >= kills * KILL_EVERY:
+                kills += 1
+                self.one("killed")
+            else:
+                self.one(rest.pop(0) if rest else self._random.choice(others))
+        self._conclude()
         return self.figures
 
     def one(self, kind: str) -> None:
-        """Runs an episode of a kind to its end."""
-        self.lab.set(success_threshold=ALWAYS if kind == "success" else NEVER)
-        KINDS[kind](self)
+        """Runs an episode of a kind to its end; what never comes is counted as lost."""
+        self._kind = kind
+        try:
+            self.lab.set(success_threshold=ALWAYS if kind == "success" else NEVER)
+            KINDS[kind](self)
+        except AssertionError as error:
+            self.figures.lost.append(f"{kind}, after {len(self.provoked)} episodes: {error}")
+            self.lab.film.silent.clear()
+            with suppress(AssertionError):
+                self.lab.stop_it()
         for name, process in self.lab.processes.items():
-            self.figures.memory_mib[name].append(resident_mib(process.pid))
+            self.figures.memory_mib[name][-1].append(resident_mib(process.pid))
+
+    def begin(self, instruction: str = "") -> str:
+        """Starts an episode by the service; returns its id."""
+        before = time.monotonic()
+        answer = self.lab.begin(instruction or self._random.choice([TASK, OTHER_TASK]))
+        self.figures.start_ms.append((time.monotonic() - before) * 1e3)
+        assert answer.success, answer.message
+        return answer.episode_id
 
     def start(self) -> str:
         """Starts an episode by the service and waits for its first reading."""
-        before = time.monotonic()
-        answer = self.lab.begin(instruction=self._random.choice([TASK, OTHER_TASK]))
-        self.figures.start_ms.append((time.monotonic() - before) * 1e3)
-        assert answer.success, answer.message
-        self.lab.wait(
-            lambda: self.lab.readings and self.lab.readings[-1].episode_id == answer.episode_id
-        )
-        return answer.episode_id
+        episode = self.begin()
+        readings = self.lab.readings
+        self.lab.wait(lambda: readings and readings[-1].episode_id == episode, self._patience)
+        del readings[:-1]
+        return episode
 
-    def expect(self, episode_id: str, reason: str) -> None:
-        """Waits for an episode's end."""
-        self.expected[episode_id] = reason
-        self.lab.wait(lambda: self.lab.happened(EpisodeEvent.STOPPED, episode_id))
+    def expect(self, episode: str, reason: str, fault: bool = False) -> None:
+        """Waits for an episode's end, and notes all that must be told of it.
+
+        Args:
+            episode: its id.
+            reason: for which it ends.
+            fault: whether one is told before.
+        """
+        events = ["started", *(["fault"] if fault else []), "stopped"]
+        if reason in STOPPING:
+            events.append("stop_action")
+        self.provoked[episode] = Provoked(self._kind, reason, tuple(events))
+        self.lab.wait(lambda: self.lab.happened(events[-1], episode), self._patience)
 
     def goal(self, reason: str, **goal: Any) -> None:
         """Runs a goal that ends by itself."""
-        result = self.lab.run_one(**goal)[1]
-        self.expect(result.episode_id, reason)
+        self.expect_result(self.lab.goal(**goal), reason)
 
-    def _account(self) -> None:
-        figures, lab = self.figures, self.lab
-        figures.wall_s = time.monotonic() - self._begun
-        figures.episodes = len(lab.happened("stopped"))
-        for episode, story in lab.stories().items():
-            plain = [e for e in story if e not in ("fault", "recovered")]
-            if plain.count("started") > 1 or plain.count("stopped") > 1:
-                figures.doubled.append(episode)
-            if episode not in self.expected or [plain[0], plain[-1]] != ["started", "stopped"]:
-                figures.unaccounted.append(f"{episode}: {story}")
-        ends = {event.episode_id: event.termination_reason for event in lab.happened("stopped")}
-        for episode, reason in self.expected.items():
-            if episode not in ends:
-                figures.lost.append(episode)
-            elif ends[episode] != reason:
-                figures.unexpected.append(f"{episode}: {ends[episode]}, not {reason}")
-        figures.reasons = dict(Counter(ends.values()))
-        for name, memory in figures.memory_mib.items():
-            settled = memory[SETTLED:]
-            if len(settled) >= SETTLED:
-                first, last = settled[:SETTLED], settled[-SETTLED:]
-                figures.growth[name] = statistics.median(last) / statistics.median(first) - 1.0
+    def expect_result(self, handle: Any, reason: str) -> None:
+        """Waits for a goal's end."""
+        self.expect(self.lab.result(handle, self._patience)[1].episode_id, reason)
+
+    def expect_apart(self, event: str, seconds: float) -> None:
+        """Waits for what must be told of no episode."""
+        self.apart.append((self._kind, event))
+        self.lab.wait(
+            lambda: len([e for e in self.lab.told if not e.episode_id]) >= len(self.apart), seconds
+        )
+
+    def new_life(self, name: str) -> None:
+        """Notes that a process was started anew."""
+        self.figures.memory_mib[name].append([])
+
+    def _conclude(self) -> None:
+        """Gives whatever is too much its time to come, and accounts for everything."""
+        self.lab.linger(0.5)
+        self.figures.wall_s = time.monotonic() - self._begun
+        self.figures.account(self.provoked, self.apart, self.lab.told, len(self.lab.robot.calls))
 
 
 def _success(soak: Soak) -> None:
@@ -169,13 +187,13 @@ def _stopped(soak: Soak) -> None:
 def _canceled(soak: Soak) -> None:
     handle = soak.lab.goal()
     soak.lab.cancel(handle)
-    soak.expect(soak.lab.result(handle)[1].episode_id, "canceled")
+    soak.expect_result(handle, "canceled")
 
 
 def _preempted(soak: Soak) -> None:
     first = soak.lab.goal()
     soak.goal("timeout", time_limit=1.0)
-    soak.expect(soak.lab.result(first)[1].episode_id, "preempted")
+    soak.expect_result(first, "preempted")
 
 
 def _reset(soak: Soak) -> None:
@@ -187,7 +205,7 @@ def _reset(soak: Soak) -> None:
 
 def _instruction_changed(soak: Soak) -> None:
     episode = soak.start()
-    soak.lab.instructions.publish(String(data=f"{TASK} number {len(soak.expected)}"))
+    soak.lab.instructions.publish(String(data=f"{TASK} number {len(soak.provoked)}"))
     soak.expect(episode, "instruction_changed")
 
 
@@ -199,10 +217,9 @@ def _clock_jump(soak: Soak) -> None:
 
 def _camera_lost(soak: Soak) -> None:
     episode = soak.start()
-    topics = {publisher.topic_name for publisher in soak.lab.film.publishers}
-    soak.lab.film.silent |= topics
-    soak.expect(episode, "camera_lost")
-    soak.lab.film.silent -= topics
+    soak.lab.film.silent.update(soak.lab.topics)
+    soak.expect(episode, "camera_lost", fault=True)
+    soak.lab.film.silent.clear()
 
 
 def _deactivated(soak: Soak) -> None:
@@ -211,7 +228,21 @@ def _deactivated(soak: Soak) -> None:
     soak.expect(episode, "deactivated")
 
 
+def _scoring_error(soak: Soak) -> None:
+    soak.expect(soak.begin(UNASKABLE), "model_error")
+
+
+def _killed(soak: Soak) -> None:
+    episode = soak.start()
+    soak.lab.end("reward_node", signal.SIGKILL)
+    soak.lab.launch("reward_node")
+    soak.new_life("reward_node")
+    soak.expect(episode, "model_error", fault=True)
+    soak.expect_apart("recovered", LOADING)
+
+
 KINDS: dict[str, Callable[[Soak], None]] = {
+    "killed": _killed,
     "success": _success,
     "timeout": _timeout,
     "stopped": _stopped,
@@ -222,6 +253,7 @@ KINDS: dict[str, Callable[[Soak], None]] = {
     "clock_jump": _clock_jump,
     "camera_lost": _camera_lost,
     "deactivated": _deactivated,
+    "scoring_error": _scoring_error,
 }
 
 
@@ -242,65 +274,42 @@ def run(episodes: int, seed: int, model: Path, log: Path) -> Figures:
         log: directory that gets the processes' output.
     """
     with processes(model, log, reward=REWARD, manager=MANAGER) as lab:
+        lab.robot.trigger(ARM)
         return Soak(lab, seed).run(episodes)
 
 
-def summary(figures: Figures) -> str:
-    """Returns the figures as a few lines."""
-    start = sorted(figures.start_ms) or [float("nan")]
-    lines = [
-        f"{figures.episodes} episodes in {figures.wall_s:.0f} s: "
-        + ", ".join(f"{count} {reason}" for reason, count in sorted(figures.reasons.items())),
-        f"lost {len(figures.lost)}, doubled {len(figures.doubled)}, ended otherwise than provoked "
-        f"{len(figures.unexpected)}, unaccounted events {len(figures.unaccounted)}",
-        f"start of an episode: p50 {statistics.median(start):.1f} ms, "
-        f"p95 {start[int(0.95 * (len(start) - 1))]:.1f} ms, max {start[-1]:.1f} ms",
-        *(
-            f"memory of {name}: {figures.memory_mib[name][-1]:.1f} MiB, {growth:+.2%} since "
-            f"episode {SETTLED}"
-            for name, growth in figures.growth.items()
-        ),
-        *figures.lost, *figures.doubled, *figures.unexpected, *figures.unaccounted,
-        "PASSED" if figures.passed else "FAILED",
-    ]  # fmt: skip
-    return "\n".join(lines)
-
-
-def plot(figures: Figures, path: Path) -> None:
-    """Draws memory and starts over the episodes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    memory, starts = figure.subplots(2, 1)
-    for name, values in figures.memory_mib.items():
-        base = values[min(SETTLED, len(values) - 1)]
-        memory.plot([100 * (value / base - 1) for value in values], label=name)
-    memory.axhline(100 * ALLOWED_GROWTH, color="grey", linestyle=":")
-    memory.set(ylabel=f"resident memory, % over episode {SETTLED}", xlabel="episode")
-    memory.legend()
-    starts.plot(figures.start_ms, ".")
-    starts.axhline(50, color="grey", linestyle=":")
-    starts.set(ylabel="start of an episode, ms", xlabel="start by service", yscale="log")
-    figure.savefig(path, dpi=120)
-
-
-def main() -> int:
-    """Runs the soak; returns 1 where something is not as it should be."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--episodes", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", type=Path, help="checkpoint directory; default: a random one")
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results")
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
+def measure(
+    results: Results, *, quick: bool = False, episodes: int | None = None, seed: int = 0
+) -> bool:
+    """Runs a soak with a small random model; returns whether everything was as it should be."""
     with tempfile.TemporaryDirectory() as place:
-        model = options.model or write_checkpoint(Path(place) / "random")
-        figures = run(options.episodes, options.seed, model, Path(place))
-    print(summary(figures))
-    (options.output / "soak.json").write_text(json.dumps(asdict(figures), indent=1))
-    plot(figures, options.output / "soak.png")
-    return 0 if figures.passed else 1
+        model = write_checkpoint(Path(place) / "random")
+        figures = run(episodes or (QUICK if quick else EPISODES), seed, model, Path(place))
+    report(results, figures)
+    results.keep("soak.json", lambda path: path.write_text(json.dumps(asdict(figures), indent=1)))
+    results.keep("soak.png", lambda path: plot(figures, path))
+    for sentence in figures.wrong:
+        print(sentence)
+    for name in figures.memory_mib.keys() - figures.growth.keys():
+        print(f"The memory of {name} was not compared: no life of it was {COMPARABLE} episodes.")
+    return figures.passed
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def report(results: Results, figures: Figures) -> None:
+    """Adds a soak's figures to a run's results."""
+    group = f"soak, {figures.episodes} episodes"
+    results.add(group, "wall-clock time", figures.wall_s, "s")
+    for name in ("lost", "doubled"):
+        results.add(group, name, len(getattr(figures, name)), "episodes", "<= 0")
+    results.add(group, "ended otherwise than provoked", len(figures.unexpected), "episodes", "<= 0")
+    results.add(group, "not accounted for", len(figures.unaccounted), "stories", "<= 0")
+    for quantile, goal in ((0.5, ""), (0.95, f"<= {ALLOWED_START_MS:g}"), (1.0, "")):
+        name = "max" if quantile == 1.0 else f"p{quantile * 100:.0f}"
+        results.add(group, f"start of an episode, {name}", figures.start(quantile), "ms", goal)
+    for name, growth in figures.growth.items():
+        goal = f"<= {100 * ALLOWED_GROWTH:g}"
+        results.add(group, f"memory of {name}, at its end", figures.memory_mib[name][-1][-1], "MiB")
+        results.add(group, f"memory of {name}, growth since its tenth", 100 * growth, "%", goal)
+    for kind, counts in figures.events.items():
+        for event, count in counts.items():
+            results.add(f"soak, {kind or 'unasked'}", event, count, "events")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from manager_stack import TASK, Film, ManagerSide, Robot
+from rcl_interfaces.srv import GetParameters
 from reward_stack import Image, Tester
 
 from topreward_ros.nodes.node_commands import node_command
@@ -18,25 +21,32 @@ from topreward_ros.nodes.processes import _FOLLOW_PARENT
 
 LOADING = 300.0
 """s for a process to import its libraries and load a model, on a busy machine too."""
+ASK_AGAIN = 1.0
+"""s after which an answer is taken for lost."""
 _namespaces = itertools.count()
 
 
 class Lab(ManagerSide, Tester):
     """A reward node and a manager as processes, cameras that run, and a tester."""
 
-    def __init__(self, model, log, *, reward=None, manager=None) -> None:
-        """Starts both processes."""
+    def __init__(
+        self, model, log, *, reward=None, manager=None, cameras=1, environment=None
+    ) -> None:
+        """Starts the cameras; `launch` starts the processes."""
         self.namespace = f"/p{next(_namespaces)}"
         Tester.__init__(self, f"{self.namespace}/reward_node")
-        topic = f"{self.namespace}/camera"
-        self.film = Film([self.node.create_publisher(Image, topic, 10)])
+        self.topics = [f"{self.namespace}/camera_{index}" for index in range(cameras)]
+        self.film = Film([self.node.create_publisher(Image, topic, 10) for topic in self.topics])
         self._log = log
+        self._environment = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
         self._reward = {
-            "model": str(model), "device": "cpu", "cameras": [topic], "instruction": TASK,
+            "model": str(model), "device": "cpu", "cameras": self.topics, "instruction": TASK,
             **(reward or {}),
         }  # fmt: skip
         self._manager = {"node_timeout": 4.0, **(manager or {})}
         self.processes: dict[str, subprocess.Popen] = {}
+        self._known: set[tuple[int, ...]] = set()
+        self._asked = -math.inf
         self.manage(f"{self.namespace}/episode_manager")
         self.robot = Robot(self)
 
@@ -46,10 +56,11 @@ class Lab(ManagerSide, Tester):
         command = node_command(name, parameters, namespace=self.namespace)
         # Keeps its number, and dies with this process.
         follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), *command]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         output = open(self._log / f"{name}.log", "ab")  # noqa: SIM115 - closed with the process
+        if name == "episode_manager":
+            self._known = self._managers()
         self.processes[name] = subprocess.Popen(
-            follow, env=environment, stdout=output, stderr=subprocess.STDOUT
+            follow, env=self._environment, stdout=output, stderr=subprocess.STDOUT
         )
         output.close()
         return self.processes[name]
@@ -60,6 +71,33 @@ class Lab(ManagerSide, Tester):
         process.send_signal(number)
         self.wait(lambda: process.poll() is not None)
         return process.returncode
+
+    def meet(self) -> None:
+        """Waits until the manager that was launched and this node have found each other."""
+        # One that was killed is seen for long.
+        self.wait(lambda: self._managers() - self._known)
+        name = f"{self.manager_name}/get_parameters"
+        client = self.node.create_client(GetParameters, name)
+        self.wait(client.service_is_ready)
+        # Its answer is lost where it does not know this client yet, the newest that there is.
+        asked = []
+        self.wait(lambda: self._ask_again(client, asked) or any(one.done() for one in asked))
+        self.node.destroy_client(client)
+
+    def _ask_again(self, client, asked: list) -> None:
+        if time.monotonic() - self._asked > ASK_AGAIN:
+            self._asked = time.monotonic()
+            asked.append(client.call_async(GetParameters.Request()))
+
+    def _managers(self) -> set[tuple[int, ...]]:
+        # The last that a manager advertises; whoever finds it has found all of its services.
+        topic = f"{self.namespace}/episode_manager/run_episode/_action/status"
+        found = self.node.get_publishers_info_by_topic(topic)
+        return {tuple(publisher.endpoint_gid) for publisher in found}
+
+    def tune(self, **values: object) -> None:
+        """Sets parameters of the manager."""
+        assert not self.set_of(self.manager_name, **values)
 
     def said(self, name: str) -> str:
         """Returns a node's output so far."""
@@ -82,7 +120,7 @@ def processes(model: Path | str, log: Path, **parameters: object) -> Iterator[La
         lab.launch("reward_node")
         lab.launch("episode_manager")
         lab.wait(lambda: "is up, after" in lab.said("episode_manager"), LOADING)
-        lab.wait(lambda: lab.told_by.get_publisher_count())
+        lab.meet()
         yield lab
     finally:
         lab.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
+from rclpy.service import Service
 from reward_stack import PATIENCE, START, Stack, Tester, image
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
@@ -37,6 +38,7 @@ class Film(threading.Thread):
     Attributes:
         silent: topics that publish nothing.
         frozen: topics that publish the same picture with the same stamp.
+        period: s between two pictures.
         offset: s that is added to the camera time; set it lower and time goes back.
     """
 
@@ -47,7 +49,7 @@ class Film(threading.Thread):
         self.offset = 0.0
         self.now = START
         self.publishers = publishers
-        self._period = period
+        self.period = period
         self._step = step
         self._over = threading.Event()
         self.start()
@@ -55,7 +57,7 @@ class Film(threading.Thread):
     def run(self) -> None:
         """Publishes until it is stopped."""
         for index in itertools.count():
-            if self._over.wait(self._period):
+            if self._over.wait(self.period):
                 return
             self.now += self._step
             for publisher in self.publishers:
@@ -84,13 +86,22 @@ class Robot:
         self._node = tester.node
         self._waiting = []
 
-    def trigger(self, name: str) -> None:
+    def trigger(self, name: str) -> Service:
         """Offers a Trigger service."""
 
         def serve(_, response):
             return self._answer(name, None, response)
 
-        self._node.create_service(Trigger, name, serve)
+        return self._node.create_service(Trigger, name, serve)
+
+    @contextmanager
+    def offering(self, name: str) -> Iterator[None]:
+        """Offers a Trigger service for a while."""
+        service = self.trigger(name)
+        try:
+            yield
+        finally:
+            self._node.destroy_service(service)
 
     def set_bool(self, name: str) -> None:
         """Offers a SetBool service."""

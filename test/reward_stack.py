@@ -118,12 +118,11 @@ class Tester:
             self._executor.spin_once(timeout_sec=0.02)
 
     def call(self, kind: type, service: str, request: object, seconds: float = PATIENCE):
-        """Calls a service of the reward node and returns its answer."""
-        client = self._clients.get(service)
+        """Calls a service, of the reward node where no other is named; returns its answer."""
+        name = service if service.startswith("/") else f"{self._name}/{service}"
+        client = self._clients.get(name)
         if client is None:
-            client = self._clients[service] = self.node.create_client(
-                kind, f"{self._name}/{service}"
-            )
+            client = self._clients[name] = self.node.create_client(kind, name)
         self.wait(client.service_is_ready)
         answer = client.call_async(request)
         self.wait(answer.done, seconds)
@@ -145,12 +144,16 @@ class Tester:
 
     def set(self, **values: object) -> list[str]:
         """Sets parameters; returns the reasons of those that were refused."""
+        return self.set_of(self._name, **values)
+
+    def set_of(self, node: str, **values: object) -> list[str]:
+        """Sets a node's parameters; returns the reasons of those that were refused."""
         request = SetParameters.Request(
             parameters=[
                 Parameter(name, value=value).to_parameter_msg() for name, value in values.items()
             ]
         )
-        results = self.call(SetParameters, "set_parameters", request).results
+        results = self.call(SetParameters, f"{node}/set_parameters", request).results
         return [result.reason for result in results if not result.successful]
 
     def named(self, event: str) -> list[EpisodeEvent]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 from lifecycle_msgs.msg import Transition
@@ -25,6 +27,17 @@ def context():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def seconds(act: Callable[[], object]) -> float:
+    started = time.monotonic()
+    act()
+    return time.monotonic() - started
+
+
+def soon(live, question: Callable[[], object] | None = None) -> float:
+    """s: half of one, and more where the machine is so busy that mere questions take long."""
+    return 0.5 + 10 * max(seconds(question or live.state) for _ in range(5))
 
 
 def test_each_transition_leads_to_its_state(model):
@@ -65,16 +78,17 @@ def test_ten_episodes_in_a_row_load_the_model_once(model):
         assert live.change("configure")
         scorer = live.reward_node.runner.equipment.scorer
         live.match()
+        taken = []
         for episode in range(10):
-            started = time.monotonic()
-            assert live.change("activate")
-            assert time.monotonic() - started < 1.0
+            taken.append(seconds(lambda: live.change("activate")))
+            assert live.state() == "active"
             readings = live.play(0, 2)
             assert [r.index for r in readings] == [0, 1, 2]
             assert live.change("deactivate")
             live.wait(lambda n=episode: len(live.named("stopped")) == n + 1)
         assert len({r.episode_id for r in live.readings}) == 10
         assert live.reward_node.runner.equipment.scorer is scorer
+        assert statistics.median(taken) < soon(live)
 
 
 def test_a_cleaned_up_node_is_configured_again_and_scores(model):
@@ -93,9 +107,9 @@ def test_a_deactivated_node_does_not_finish_the_score_it_had_begun(model):
         with live.busy():
             live.show(0)
             live.wait(lambda: live.reward_node.scoring.pending == 1)
-            started = time.monotonic()
-            assert live.change("deactivate")
-            assert time.monotonic() - started < 0.5
+            taken = seconds(lambda: live.change("deactivate"))
+            assert live.state() == "inactive"
+            assert taken < soon(live)
         assert live.change("activate")
         assert live.play(1, 1)[0].episode_id != live.named("started")[0].episode_id
 
@@ -106,9 +120,10 @@ def test_the_state_is_told_while_the_model_loads_and_a_second_request_is_refused
         with live.busy():
             answer = request(live, Transition.TRANSITION_CONFIGURE)
             live.wait(lambda: live.reward_node.state == "configuring")
-            started = time.monotonic()
-            assert live.state() == "configuring"
-            assert time.monotonic() - started < 0.5
+            states = []
+            taken = seconds(lambda: states.append(live.state()))
+            assert states == ["configuring"]
+            assert taken < soon(live, lambda: live.set(sample_rate=2.0))
             assert not live.change("activate")
             assert not answer.done()
         live.wait(answer.done)

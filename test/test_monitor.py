@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import threading
@@ -10,7 +11,9 @@ import time
 import rclpy
 from rclpy.node import Node
 
-from topreward_msgs.msg import RewardStamped
+from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.live_view import PlainView
+from topreward_ros.nodes.monitor import Monitor, parse
 
 DEADLINE = 60.0
 
@@ -49,3 +52,20 @@ def test_readings_are_shown_under_their_instruction_as_they_come() -> None:
     assert any("put it there" in line for line in lines)
     (shown, *_) = [line for line in lines if "SUCCESS" in line]
     assert "progress 0.25" in shown and "-1.500 nat" in shown
+
+
+def test_an_endless_run_keeps_only_the_newest_reading_and_event() -> None:
+    rclpy.init()
+    try:
+        monitor = Monitor(parse([]), PlainView("monitor", "", io.StringIO()))
+        for number in range(50):
+            monitor.events.append(EpisodeEvent(event=EpisodeEvent.STARTED, detail=str(number)))
+            reading = RewardStamped(episode_id="1", instruction="lift")
+            reading.header.stamp.sec = 1 + number
+            monitor._take(reading)
+            monitor._refresh()
+            assert [event.detail for event in monitor.events] == [str(number)]
+            assert [one.stamp for one in monitor.readings] == [1 + number]
+        monitor.destroy_node()
+    finally:
+        rclpy.shutdown()

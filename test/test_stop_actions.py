@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
 import pytest
+import stub_controllers
 from lifecycle_msgs.srv import GetState
 from manager_stack import ALWAYS, NEVER, TASK, managed
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -15,6 +17,7 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from reward_stack import ros, write_checkpoint
 from std_srvs.srv import SetBool, Trigger
+from stub_controllers import ControllerManager
 
 from topreward_ros.nodes.emergency_names import is_emergency_stop
 from topreward_ros.nodes.episode_manager import EpisodeManager
@@ -457,18 +460,68 @@ def test_a_remapped_name_of_an_emergency_stop_is_refused_too():
         _manager(given, cli_args=["--ros-args", "-r", "/end_episode:=/robot/estop"])
 
 
-def test_a_controller_switch_needs_its_messages_or_is_refused_with_a_sentence():
-    given = {
-        "stop_actions": ["it"],
-        **action("it", type="controller_switch", target="/controller_manager", values=["policy"]),
-    }
-    try:
-        import controller_manager_msgs  # noqa: F401
-    except ImportError:
-        with pytest.raises(ManagerParameterError, match="controller_manager_msgs cannot be"):
-            _manager(given)
-    else:
-        _manager(given).destroy_node()
+def switching(**settings: object) -> dict[str, object]:
+    given = {"type": "controller_switch", "target": "/arm_control", "values": ["policy"]}
+    return {"stop_actions": ["it"], **action("it", **{**given, **settings})}
+
+
+def test_a_controller_switch_needs_its_messages_or_is_refused_with_a_sentence(monkeypatch):
+    for name in ("controller_manager_msgs", "controller_manager_msgs.srv"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ManagerParameterError, match="controller_manager_msgs cannot be"):
+        _manager(switching())
+
+
+def test_a_controller_switch_is_made_with_the_installed_messages():
+    pytest.importorskip("controller_manager_msgs")
+    _manager(switching(activate=["hold"])).destroy_node()
+
+
+@pytest.fixture
+def arm(model, monkeypatch):
+    """A manager that switches an arm's controllers at each end, and a reward node."""
+    stub_controllers.install(monkeypatch)
+    given = switching(activate=["hold"], when=["timeout"], timeout=5.0, retries=1)
+    with managed(model, instruction=TASK, manager=given) as lab:
+        yield lab
+
+
+def test_controllers_are_switched_strictly_and_what_is_switched_already_is_left_alone(arm):
+    controllers = ControllerManager(arm.node, "/arm_control", policy="active", hold="inactive")
+    arm.wait(lambda: arm.manager.count_services("/arm_control/list_controllers") == 1)
+    assert arm.run_one(time_limit=1.0)[1].stop_actions_done
+    assert controllers.states == {"policy": "inactive", "hold": "active"}
+    assert arm.run_one(time_limit=1.0)[1].stop_actions_done
+    controllers.states["policy"] = "active"
+    assert arm.run_one(time_limit=1.0)[1].stop_actions_done
+    assert [(one["deactivate"], one["activate"]) for one in controllers.asked] == [
+        (["policy"], ["hold"]),
+        (["policy"], []),
+    ]
+
+
+def test_a_switch_that_was_made_although_it_was_refused_is_done_with_the_next_attempt(arm):
+    controllers = ControllerManager(arm.node, "/arm_control", policy="active", hold="inactive")
+    controllers.refusals = 1
+    assert arm.run_one(time_limit=1.0)[1].stop_actions_done
+    assert len(controllers.asked) == 1
+    assert "attempt 2" in arm.await_event("stop_action").detail
+
+
+def test_a_controller_that_is_not_there_is_not_stopped(arm):
+    controllers = ControllerManager(arm.node, "/arm_control", hold="inactive")
+    assert not arm.run_one(time_limit=1.0)[1].stop_actions_done
+    assert controllers.states == {"hold": "inactive"}
+    detail = arm.await_event("stop_action").detail
+    assert "FAILED after 2 attempt(s): the controller manager refused" in detail
+
+
+def test_a_controller_manager_that_is_absent_costs_the_timeouts(model, monkeypatch):
+    stub_controllers.install(monkeypatch)
+    given = switching(when=["timeout"], timeout=0.3, retries=0)
+    with managed(model, instruction=TASK, manager=given) as lab:
+        assert not lab.run_one(time_limit=1.0)[1].stop_actions_done
+        assert "switch_controller did not answer" in lab.await_event("stop_action").detail
 
 
 def _manager(parameters: dict[str, object], **options: object) -> EpisodeManager:

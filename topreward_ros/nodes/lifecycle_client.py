@@ -97,10 +97,12 @@ class LifecycleClient:
     async def ask(self, seconds: float) -> str:
         """Returns the state, `unknown` where no answer comes within `seconds`."""
         end = self._waiting.now() + seconds
-        answer = None
-        while answer is None and (left := end - self._waiting.now()) > 0.0:
-            # A request to a process that has died is never answered; one that was started anew is.
-            answer = await self._waiting.answer(self._get, GetState.Request(), min(STEP, left))
+        left, step, answer = seconds, STEP, None
+        while answer is None and left > 0.0:
+            # A request to a process that was killed is lost, also when another has come instead;
+            # a busy one needs more time than a step.
+            answer = await self._waiting.answer(self._get, GetState.Request(), min(step, left))
+            left, step = end - self._waiting.now(), 2 * step
         self._note(answer.current_state.label if answer is not None else UNKNOWN)
         return self.state
 

@@ -48,7 +48,7 @@ class Monitor(EpisodeWatch):
     def _refresh(self) -> None:
         # What is on screen is kept by the view; an endless run must not fill the memory.
         self.frames.clear()
-        del self.readings[:-1]
+        del self.readings[:-1], self.events[:-1]
         event = self.events[-1] if self.events else None
         self._shown.say(f"{self._source}: {event.event} {event.detail}" if event else self._source)
         self._shown.refresh()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -30,6 +31,8 @@ RETRY_PAUSE = 0.1
 """s between two attempts."""
 GAP = 0.1
 """s between two texts on a topic."""
+LISTING = 0.5
+"""s for a controller manager to say what is active; without it everything is asked for."""
 Attempt = Callable[[], Awaitable[str]]
 """Tries once; returns "" or one clause on what went wrong."""
 Run = Callable[[], Attempt]
@@ -235,7 +238,7 @@ class StopActions:
 
     def _controller_switch(self, name: str, settings: StopActionSettings) -> Run:
         try:
-            from controller_manager_msgs.srv import SwitchController
+            from controller_manager_msgs.srv import ListControllers, SwitchController
         except ImportError:
             raise ManagerParameterError(
                 f"{name}.type is controller_switch, and controller_manager_msgs cannot be "
@@ -246,14 +249,13 @@ class StopActions:
             raise ManagerParameterError(
                 f"{name}.values and {name}.activate are empty; expected controllers to switch."
             )
-        request = SwitchController.Request(
-            deactivate_controllers=stop,
-            activate_controllers=start,
-            strictness=SwitchController.Request.STRICT,
-        )
-        service = f"{settings.target.rstrip('/')}/switch_controller"
-        client = self._node.create_client(SwitchController, service, callback_group=self._group)
+        manager = settings.target.rstrip("/")
+        service = f"{manager}/switch_controller"
+        make = partial(self._node.create_client, callback_group=self._group)
+        client = make(SwitchController, service)
+        listing = make(ListControllers, f"{manager}/list_controllers")
 
+        request = SwitchController.Request(strictness=SwitchController.Request.STRICT)
         call = PatientCall(client, request, self._waiting)
 
         def begin() -> Attempt:
@@ -261,6 +263,15 @@ class StopActions:
             return attempt
 
         async def attempt() -> str:
+            # What is switched already, by a former attempt for one, STRICT would refuse.
+            listed = await self._waiting.answer(listing, ListControllers.Request(), LISTING)
+            states = {} if listed is None else {c.name: c.state for c in listed.controller}
+            request.deactivate_controllers = [
+                c for c in stop if states.get(c, "active") == "active"
+            ]
+            request.activate_controllers = [c for c in start if states.get(c) != "active"]
+            if not request.deactivate_controllers and not request.activate_controllers:
+                return ""
             answer = await call.answer(settings.timeout)
             if answer is None:
                 return f"{service} did not answer within {settings.timeout:g} s"
