@@ -55,7 +55,7 @@ MIDSIZE = {
         "deepstack_visual_indexes": [1, 3, 5],
     },
 }
-"""About 114 million parameters, in the proportions of Qwen3-VL-8B."""
+"""About 145 million parameters, in the proportions of Qwen3-VL-8B."""
 
 
 def _published(text: dict[str, object], vision: dict[str, object]) -> dict[str, object]:
