@@ -206,10 +206,11 @@ def test_a_fixed_tower_asks_the_host_nothing_but_one_that_runs_as_it_comes_does(
     known = PairTower(scorer.backbone.model.model.visual, grid.thw)._known()
     tower = PairTower(backbone.model.model.visual, grid.thw.to("meta"))
     there = {name: tensor.to("meta") for name, tensor in known.items() if name != "cu_seqlens"}
-    features, deepstack = tower._encode(patches.to("meta"), **there, cu_seqlens=known["cu_seqlens"])
+    known = there | {"cu_seqlens": known["cu_seqlens"]}
+    features, deepstack = tower._encode(patches.to("meta"), tower._thw, **known)
     assert features.is_meta and all(layer.is_meta for layer in deepstack)
     with pytest.raises((RuntimeError, NotImplementedError)):
-        tower._encode(patches.to("meta"))
+        tower.encode(patches.to("meta"), 1)
 
 
 def test_what_a_mask_hides_is_a_number_from_the_start():

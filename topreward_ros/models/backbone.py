@@ -110,6 +110,10 @@ class Backbone(ABC):
     def unit(self, unit: VideoUnit) -> Chunk:
         """Encodes one unit of frames, with the text that goes before it."""
 
+    def units(self, units: Sequence[VideoUnit]) -> list[Chunk]:
+        """Encodes several units of a recording; a family may do it faster than one by one."""
+        return [self.unit(unit) for unit in units]
+
     @abstractmethod
     def suffix(self, instruction: str) -> Chunk:
         """The text after the last frame, up to the answer."""

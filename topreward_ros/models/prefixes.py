@@ -58,24 +58,37 @@ def score_video_prefixes(
     size = backbone.capabilities.frames_per_unit
     whole = max(prefix_lengths) // size * size
     preamble, suffix = backbone.preamble(), backbone.suffix(instruction)
-    units = [backbone.unit(unit) for unit in units_of(frames[:whole], stamps[:whole], size)]
+    units = backbone.units(units_of(frames[:whole], stamps[:whole], size))
     cache = backbone.new_cache(_capacity(preamble, units, suffix, len(prefix_lengths), backbone))
     starts, position = _starts([preamble, *units])
     ends = [len(preamble), *(len(preamble) + np.cumsum([len(unit) for unit in units])).tolist()]
     for batch in _batches([preamble, *units]):
         backbone.hidden(*zip(*((chunk, starts[i]) for i, chunk in batch), strict=True), cache, None)
     positions = [*starts[1:], position]
+    loose = _loose_units(backbone, frames, stamps, prefix_lengths)
     prefixes = []
     for length in prefix_lengths:
-        number, odd = divmod(length, size)
-        tail = [suffix]
-        if odd:
-            held = slice(number * size, length)
-            last = unit_of(frames[held], stamps[held], size, number)
-            tail.insert(0, backbone.unit(last))
+        number = length // size
+        tail = [*loose.get(length, ()), suffix]
         prefixes.append(_Prefix(tail, ends[number], positions[number]))
     scores = [_score(backbone, cache, group) for group in _groups(prefixes, cache.length)]
     return torch.cat(scores).double().cpu().numpy()
+
+
+def _loose_units(
+    backbone: Backbone,
+    frames: Sequence[NDArray[np.uint8]],
+    stamps: Sequence[float],
+    prefix_lengths: Sequence[int],
+) -> dict[int, tuple[Chunk]]:
+    """Returns by length of a prefix its provisional unit, where it ends in the midst of one."""
+    size = backbone.capabilities.frames_per_unit
+    cut = sorted({length for length in prefix_lengths if length % size})
+    units = []
+    for length in cut:
+        held = slice(length // size * size, length)
+        units.append(unit_of(frames[held], stamps[held], size, length // size))
+    return {length: (chunk,) for length, chunk in zip(cut, backbone.units(units), strict=True)}
 
 
 def _starts(chunks: Sequence[Chunk]) -> tuple[list[int], int]:

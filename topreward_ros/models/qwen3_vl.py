@@ -22,6 +22,8 @@ from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, Span
 from topreward_ros.models.qwen_patches import PatchGrid, patchify
 from topreward_ros.models.qwen_tower import PairTower
 
+PAIRS_A_STEP = 16
+"""Pairs of a recording that the vision tower encodes together; bounds its memory."""
 LONGEST_EPISODE = 99999.9
 """Seconds; bounds how many tokens a time stamp takes."""
 
@@ -60,9 +62,25 @@ class Qwen3VL(Backbone):
     def unit(self, unit: VideoUnit) -> Chunk:
         """Encodes one pair; its text is the mean time of its frames."""
         features, seen = self._tower(patchify(unit.frames, self.grid).to(self.device))
-        chunk = self._chunk(self.layout.pair(_mean(unit.stamps)))
-        chunk.embeds[chunk.visual] = features.to(chunk.embeds.dtype)
-        return replace(chunk, deepstack=tuple(_widened(layer, chunk.visual) for layer in seen))
+        return self._pair(unit, features, seen)
+
+    def units(self, units: Sequence[VideoUnit]) -> list[Chunk]:
+        """Encodes several pairs, many of them in one step of the vision tower."""
+        chunks: list[Chunk] = []
+        for first in range(0, len(units), PAIRS_A_STEP):
+            group = units[first : first + PAIRS_A_STEP]
+            patches = torch.cat([patchify(unit.frames, self.grid) for unit in group])
+            features, seen = self._tower.encode(patches.to(self.device), len(group))
+            parts = zip(
+                features.chunk(len(group)),
+                *(layer.chunk(len(group)) for layer in seen),
+                strict=True,
+            )
+            chunks += [
+                self._pair(unit, own, deepstack)
+                for unit, (own, *deepstack) in zip(group, parts, strict=True)
+            ]
+        return chunks
 
     def fix_shapes(self) -> None:
         """Lets the vision tower run in fixed shapes, which a GPU records."""
@@ -117,6 +135,11 @@ class Qwen3VL(Backbone):
             logits_to_keep=1,
         )
         return log_prob_of_logits(output.logits[0, -1], self.answer_id)
+
+    def _pair(self, unit: VideoUnit, features: torch.Tensor, seen: Sequence[torch.Tensor]) -> Chunk:
+        chunk = self._chunk(self.layout.pair(_mean(unit.stamps)))
+        chunk.embeds[chunk.visual] = features.to(chunk.embeds.dtype)
+        return replace(chunk, deepstack=tuple(_widened(layer, chunk.visual) for layer in seen))
 
     def _chunk(self, span: Span) -> Chunk:
         embed = self.model.get_input_embeddings()

@@ -52,23 +52,35 @@ class PairTower:
             patches: (patches, values) as `patchify` makes them, on the tower's device.
         """
         if not self.fixed:
-            return self._encode(patches.type(self._tower.dtype))
+            return self.encode(patches, 1)
         if self._run is None:
             return self._first(patches.type(self._tower.dtype))
         self._patches.copy_(patches)
         features, deepstack = self._run()
         return features.clone(), tuple(layer.clone() for layer in deepstack)
 
-    def _encode(self, patches: torch.Tensor, **known: torch.Tensor) -> Features:
-        output = self._tower(patches, grid_thw=self._thw, return_dict=True, **known)
+    def encode(self, patches: torch.Tensor, pairs: int) -> Features:
+        """Encodes several pairs as they come; none attends to another.
+
+        Args:
+            patches: (pairs * patches, values), one pair after the other.
+            pairs: how many.
+        """
+        several = self._thw * torch.tensor([pairs, 1, 1], device=self._thw.device)
+        return self._encode(patches.type(self._tower.dtype), several)
+
+    def _encode(self, patches: torch.Tensor, thw: torch.Tensor, **known: torch.Tensor) -> Features:
+        output = self._tower(patches, grid_thw=thw, return_dict=True, **known)
         return output.pooler_output, tuple(getattr(output, "deepstack_features", None) or ())
 
     def _first(self, patches: torch.Tensor) -> Features:
         """Records, and holds the result against the tower's as it comes, which is returned."""
-        expected = self._encode(patches)
+        expected = self._encode(patches, self._thw)
         try:
             self._patches, known = patches.clone(), self._known()
-            self._run = Recording(lambda: self._encode(self._patches, **known), patches.device)
+            self._run = Recording(
+                lambda: self._encode(self._patches, self._thw, **known), patches.device
+            )
             off = _difference(self._run(), expected)
         except (RuntimeError, TypeError, ImportError) as error:
             self._refuse(f"it cannot be recorded ({str(error).strip().splitlines()[0]})")
