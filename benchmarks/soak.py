@@ -185,8 +185,12 @@ def _stopped(soak: Soak) -> None:
 
 
 def _canceled(soak: Soak) -> None:
-    handle = soak.lab.goal()
-    soak.lab.cancel(handle)
+    lab = soak.lab
+    before = len(lab.happened("started"))
+    handle = lab.goal()
+    # One that is canceled while it waits starts no episode.
+    lab.wait(lambda: len(lab.happened("started")) > before, soak._patience)
+    lab.cancel(handle)
     soak.expect_result(handle, "canceled")
 
 
