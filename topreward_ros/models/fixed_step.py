@@ -15,6 +15,9 @@ from topreward_ros.models.backbone import Backbone, Chunk
 from topreward_ros.models.kv_cache import PreallocatedCache, PreallocatedLayer
 from topreward_ros.models.recording import Recording
 
+_Shape = tuple[int, int]
+"""Rows and span."""
+
 
 class FixedStep:
     """One shape of a step over one cache.
@@ -84,9 +87,6 @@ class FixedStep:
         chunk = Chunk(self._embeds, self._positions, self.rows, self._row >= 0, self._deepstack)
         hidden = self._backbone.hidden([chunk], [0], self._view, mask[None, None])
         return self._backbone.answer(hidden.index_select(0, self._last))
-
-
-_Shape = tuple[int, int]
 
 
 class _CacheView(Cache):

@@ -52,7 +52,7 @@ class PairTower:
             patches: (patches, values) as `patchify` makes them, on the tower's device.
         """
         if not self.fixed:
-            return self.encode(patches, 1)
+            return self._encode(patches.type(self._tower.dtype), self._thw)
         if self._run is None:
             return self._first(patches.type(self._tower.dtype))
         self._patches.copy_(patches)
