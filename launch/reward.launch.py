@@ -110,18 +110,19 @@ def nodes(context: LaunchContext) -> list[Node]:
     overrides["autostart"] = asked["autostart"] and not asked["manager"]
     return [
         # First, for launch leaves behind what it has started when a package is not there.
-        *([rviz(given["rviz_config"], files, given["namespace"])] if asked["rviz"] else []),
+        *([rviz(given, files, respawn=asked["respawn"])] if asked["rviz"] else []),
         node("reward_node", **overrides),
         *([node("episode_manager")] if asked["manager"] else []),
         *([node("overlay_node")] if asked["overlay"] or asked["rviz"] else []),
     ]
 
 
-def rviz(wanted: str, files: list[str], namespace: str) -> Node:
+def rviz(given: dict[str, str], files: list[str], *, respawn: bool) -> Node:
     """Returns RViz with a file, or with a configuration of this package by its name.
 
     It looks from the frame in which the parameter files place the markers, at this namespace.
     """
+    wanted, namespace = given["rviz_config"], given["namespace"]
     known = {path.stem: path for path in package_directory("config").glob("rviz/*.rviz")}
     path = known.get(wanted, Path(wanted).expanduser())
     if not path.is_file():
@@ -138,6 +139,8 @@ def rviz(wanted: str, files: list[str], namespace: str) -> Node:
         executable="rviz2",
         arguments=["-d", str(path), *frame],
         remappings=[(f"/topreward/{topic}", f"/{namespace.strip('/')}/{topic}") for topic in SHOWN],
+        respawn=respawn,
+        respawn_delay=2.0,
     )
 
 
