@@ -37,12 +37,21 @@ def test_prefixes_come_back_in_the_order_they_were_asked_for(small):
     assert np.abs(actual - expected[[8, 1, 4, 1]]).max() <= TOLERANCE["float32"]
 
 
-def test_little_memory_means_more_steps_and_the_same_numbers(small, monkeypatch):
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("MASK_ELEMENTS", 12_000), ("QUESTION_STEP_TOKENS", 150), ("VIDEO_STEP_TOKENS", 30)],
+)
+def test_a_smaller_step_means_more_steps_and_the_same_numbers(small, monkeypatch, limit, value):
     scorer = load(small)
+    hidden, steps = scorer.backbone.hidden, []
+    monkeypatch.setattr(
+        scorer.backbone, "hidden", lambda *given: steps.append(given) or hidden(*given)
+    )
     expected = score_prefixes(scorer, *episode(12), TASKS[0], range(1, 13))
-    monkeypatch.setattr(prefixes_module, "MASK_ELEMENTS", 60_000)
-    monkeypatch.setattr(prefixes_module, "VIDEO_STEP_TOKENS", 30)
+    usual = len(steps)
+    monkeypatch.setattr(prefixes_module, limit, value)
     actual = score_prefixes(scorer, *episode(12), TASKS[0], range(1, 13))
+    assert len(steps) > 2 * usual + 1
     assert np.abs(actual - expected).max() <= TOLERANCE["float32"]
 
 

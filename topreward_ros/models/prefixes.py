@@ -1,7 +1,8 @@
 """All prefixes of a recorded episode for little more than the price of one.
 
 The video goes through the language model once; then the questions of all prefixes go through it
-together, each seeing as much of the video as its prefix holds.
+many at a time, each seeing as much of the video as its prefix holds. The longest prefixes come
+first, so that a step's keys end where its longest prefix does, and its own may overwrite the rest.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from topreward_ros.models.kv_cache import PreallocatedCache
 
 VIDEO_STEP_TOKENS = 2048
 """Tokens of video per language-model step; bounds the memory of its activations."""
+QUESTION_STEP_TOKENS = 512
+"""Tokens of questions per step: enough to keep a processor busy, and few that see too far."""
 MASK_ELEMENTS = 2**25
-"""Elements of one step's mask and scores; more prefixes are split into several steps."""
+"""Elements of one step's mask and scores; bounds its memory under a long video."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def score_video_prefixes(
     whole = max(prefix_lengths) // size * size
     preamble, suffix = backbone.preamble(), backbone.suffix(instruction)
     units = backbone.units(units_of(frames[:whole], stamps[:whole], size))
-    cache = backbone.new_cache(_capacity(preamble, units, suffix, len(prefix_lengths), backbone))
+    cache = backbone.new_cache(_capacity([preamble, *units], backbone.unit_tokens + len(suffix)))
     starts, position = _starts([preamble, *units])
     ends = [len(preamble), *(len(preamble) + np.cumsum([len(unit) for unit in units])).tolist()]
     for batch in _batches([preamble, *units]):
@@ -71,8 +74,10 @@ def score_video_prefixes(
         number = length // size
         tail = [*loose.get(length, ()), suffix]
         prefixes.append(_Prefix(tail, ends[number], positions[number]))
-    scores = [_score(backbone, cache, group) for group in _groups(prefixes, cache.length)]
-    return torch.cat(scores).double().cpu().numpy()
+    longest_first = sorted(range(len(prefixes)), key=lambda index: -prefixes[index].sees)
+    groups = _groups([prefixes[index] for index in longest_first])
+    scores = torch.cat([_score(backbone, cache, group) for group in groups])
+    return scores.double().cpu().numpy()[np.argsort(longest_first)]
 
 
 def _loose_units(
@@ -99,18 +104,8 @@ def _starts(chunks: Sequence[Chunk]) -> tuple[list[int], int]:
     return starts, position
 
 
-def _capacity(
-    preamble: Chunk, units: Sequence[Chunk], suffix: Chunk, prefixes: int, backbone: Backbone
-) -> int:
-    video = len(preamble) + sum(map(len, units))
-    tail = backbone.unit_tokens + len(suffix)
-    return video + min(prefixes, _most_branches(video, tail)) * tail
-
-
-def _most_branches(held: int, tail: int) -> int:
-    """Returns how many tails of a length fit one step: n·tail rows by held + n·tail columns."""
-    rows = (-held + (held**2 + 4 * MASK_ELEMENTS) ** 0.5) / 2
-    return max(1, int(rows / tail))
+def _capacity(video: Sequence[Chunk], tail: int) -> int:
+    return sum(map(len, video)) + max(QUESTION_STEP_TOKENS, tail)
 
 
 def _batches(chunks: Sequence[Chunk]) -> Iterator[list[tuple[int, Chunk]]]:
@@ -123,24 +118,33 @@ def _batches(chunks: Sequence[Chunk]) -> Iterator[list[tuple[int, Chunk]]]:
     yield batch
 
 
-def _groups(prefixes: Sequence[_Prefix], held: int) -> Iterator[list[_Prefix]]:
-    most = _most_branches(held, max(map(len, prefixes)))
-    for first in range(0, len(prefixes), most):
-        yield list(prefixes[first : first + most])
+def _groups(longest_first: Sequence[_Prefix]) -> Iterator[list[_Prefix]]:
+    group: list[_Prefix] = []
+    for prefix in longest_first:
+        if group and not _fits_a_step([*group, prefix]):
+            yield group
+            group = []
+        group.append(prefix)
+    yield group
+
+
+def _fits_a_step(longest_first: Sequence[_Prefix]) -> bool:
+    step = sum(map(len, longest_first))
+    return step <= QUESTION_STEP_TOKENS and step * (longest_first[0].sees + step) <= MASK_ELEMENTS
 
 
 def _score(
-    backbone: Backbone, cache: PreallocatedCache, prefixes: Sequence[_Prefix]
+    backbone: Backbone, cache: PreallocatedCache, longest_first: Sequence[_Prefix]
 ) -> torch.Tensor:
-    held = cache.mark()
-    branches = [Branch(len(prefix), prefix.sees) for prefix in prefixes]
-    chunks = [chunk for prefix in prefixes for chunk in prefix.tail]
+    held = longest_first[0].sees
+    cache.rewind(held)
+    branches = [Branch(len(prefix), prefix.sees) for prefix in longest_first]
+    chunks = [chunk for prefix in longest_first for chunk in prefix.tail]
     starts = []
-    for prefix in prefixes:
+    for prefix in longest_first:
         offsets, _ = _starts(prefix.tail)
         starts += [prefix.position + offset for offset in offsets]
     mask = branch_mask(held, 0, branches, chunks[0].embeds.dtype, chunks[0].embeds.device)
     hidden = backbone.hidden(chunks, starts, cache, mask)
-    cache.rewind(held)
-    ends = torch.tensor([len(prefix) for prefix in prefixes]).cumsum(0) - 1
+    ends = torch.tensor([len(prefix) for prefix in longest_first]).cumsum(0) - 1
     return backbone.answer(hidden[ends.to(hidden.device)])
