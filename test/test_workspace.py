@@ -228,3 +228,9 @@ def test_what_must_be_installed_beside_ros_is_printed_for_pip() -> None:
     kept = f"numpy=={np.__version__.split('.')[0]}.*"
     assert printed == [kept if line.startswith("numpy") else line for line in wanted]
     assert any(line.startswith("torch==") for line in printed) and kept in printed
+
+
+def test_what_torch_brings_leaves_a_setuptools_that_colcon_can_use() -> None:
+    scripts = Path(packages.__file__).parent
+    (tool,) = [line for line in packages.listed(scripts / "colcon.txt") if "setuptools" in line]
+    assert tool in packages.declared(scripts.parent / "setup.cfg", "models")
