@@ -142,7 +142,7 @@ def test_without_a_compiler_the_script_says_what_to_install_and_makes_nothing(tm
 
 def test_without_any_fitting_python_the_script_says_what_to_install(tmp_path):
     script = copied(tmp_path) / "setup"
-    environment = with_tools(tmp_path, "sh", "dirname", "ls") | {"PYTHON": "/nowhere/python"}
+    environment = with_tools(tmp_path, "sh", "dirname") | {"PYTHON": "/nowhere/python"}
     done = subprocess.run([script], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert "no Python 3.10 to 3.13 was found" in done.stderr
