@@ -125,7 +125,7 @@ class RewardParameters:
         low=0.0,
         high=60.0,
     )
-    motion_gate: bool = _is(False, "Leave frames out that show nothing new.", Change.EPISODE)
+    motion_gate: bool = _is(True, "Leave frames out that show nothing new.", Change.EPISODE)
     motion_threshold: float = _is(
         DEFAULT_THRESHOLD,
         "Grey levels of change from which a frame is new; only with motion_gate.",
