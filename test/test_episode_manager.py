@@ -16,8 +16,9 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from topreward_msgs.msg import EpisodeEvent
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.episode_manager import EpisodeManager
-from topreward_ros.nodes.manager_parameters import ManagerParameterError, ManagerParameters
+from topreward_ros.nodes.manager_parameters import ManagerParameters
 from topreward_ros.nodes.outputs import latched
 
 OTHER_TASK = "open the drawer"
@@ -374,7 +375,7 @@ def test_a_manager_that_comes_later_takes_a_running_episode_over(model):
 )
 def test_a_parameter_that_cannot_be_is_refused_at_the_start(parameters, sentence):
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-    with pytest.raises(ManagerParameterError) as refused:
+    with pytest.raises(ParameterError) as refused:
         EpisodeManager(parameter_overrides=overrides, use_global_arguments=False)
     assert sentence in str(refused.value)
 

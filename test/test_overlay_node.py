@@ -22,10 +22,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.messages import time_message
 from topreward_ros.nodes.outputs import latched
 from topreward_ros.nodes.overlay_node import OverlayNode
-from topreward_ros.nodes.overlay_parameters import OverlayParameterError
 from topreward_ros.nodes.reward_node import RewardNode
 from topreward_ros.video.mosaic import tile
 from topreward_ros.video.overlay import OverlayState, draw_overlay
@@ -294,7 +294,7 @@ def test_markers_reach_whoever_comes_later():
 )
 def test_a_parameter_that_cannot_be_is_refused_with_a_sentence(name, value, expected):
     override = [Parameter(name, value=value)]
-    with pytest.raises(OverlayParameterError) as caught:
+    with pytest.raises(ParameterError) as caught:
         OverlayNode(parameter_overrides=override, use_global_arguments=False)
     assert expected in str(caught.value)
 

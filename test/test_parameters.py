@@ -10,8 +10,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from reward_stack import ros
 
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.parameter_checks import problem_of
-from topreward_ros.nodes.parameters import NodeParameters, ParameterError
+from topreward_ros.nodes.parameters import NodeParameters
 from topreward_ros.nodes.reward_parameters import RULES, RewardParameters
 
 BAD = [
