@@ -11,7 +11,6 @@ from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from manager_stack import ALWAYS, NEVER, TASK, managed, succeeded
 from rclpy.parameter import Parameter
-from reward_stack import ros, write_checkpoint
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -29,17 +28,7 @@ DEFAULTS = {
     "on_second_goal": "preempt",
     "camera_patience": 3.0,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 import pytest
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -34,13 +33,7 @@ from topreward_ros.video.resizing import resize
 PATIENCE = 60.0
 TASK = "put the red cube on the disc"
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    rclpy.init()
-    yield
-    rclpy.shutdown()
+pytestmark = pytest.mark.usefixtures("context")
 
 
 def picture(seed: int = 0, height: int = 240, width: int = 320) -> np.ndarray:

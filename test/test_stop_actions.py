@@ -15,7 +15,6 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
-from reward_stack import ros, write_checkpoint
 from std_srvs.srv import SetBool, Trigger
 from stub_controllers import ControllerManager
 
@@ -27,17 +26,7 @@ from topreward_ros.nodes.patient_call import PatientCall
 from topreward_ros.nodes.waiting import Waiting
 
 ALL = ["success", "timeout", "stopped", "canceled"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 def action(name: str, **settings: object) -> dict[str, object]:
