@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from calibration_files import write_calibration
 from camera_bags import NANO, raw_image, write_image_bag
-from reward_stack import ros, stack, write_checkpoint
+from reward_stack import stack
 
 from topreward_ros.nodes.playback import stamp_of
 from topreward_ros.nodes.replay_node import to_ros
@@ -36,17 +36,7 @@ EVERYTHING = (
         "--threshold", str(ALWAYS), "--window", "2", "--hold", "0.5", "--min-duration", "1",
     ],
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture(scope="module")

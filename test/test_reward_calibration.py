@@ -6,16 +6,11 @@ import math
 
 import pytest
 from calibration_files import CEILING, FLOOR, THRESHOLD, write_calibration
-from reward_stack import ros, stack, write_checkpoint
+from reward_stack import stack, write_checkpoint
 
 TASK = "put the red cube on the disc"
 OWN = -1.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
+pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture(scope="module")
