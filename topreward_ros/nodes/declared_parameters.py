@@ -79,13 +79,13 @@ def given_value(node: Node, rule: Any, name: str) -> Any:
     node.declare_parameter(name, plain(rule.default), ParameterDescriptor(dynamic_typing=True))
     value = node.get_parameter(name).value
     node.undeclare_parameter(name)
-    return in_kind(frozen(value), rule.default)
+    return _in_kind(frozen(value), rule.default)
 
 
-def in_kind(value: Any, default: Any) -> Any:
+def _in_kind(value: Any, default: Any) -> Any:
     """Returns a whole number as a real one where the default is: people write 2 for 2.0."""
     if isinstance(value, tuple) and isinstance(default, tuple):
-        return tuple(in_kind(one, default[0]) for one in value)
+        return tuple(_in_kind(one, default[0]) for one in value)
     return float(value) if isinstance(default, float) and type(value) is int else value
 
 

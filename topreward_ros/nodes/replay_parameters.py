@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.node import Node
 
-from topreward_ros.nodes.declared_parameters import (
-    ParameterError,
-    descriptor,
-    frozen,
-    in_kind,
-    parameter,
-    plain,
-    refusal,
-)
+from topreward_ros.nodes.declared_parameters import declare, parameter, refusal
 
 _KINDS = {
     **{name: f"a {name} value" for name in ("str", "int", "float", "bool")},
@@ -71,18 +63,8 @@ def declare_parameters(node: Node) -> ReplayParameters:
     Raises:
         ParameterError: a value is of another type, out of range or not among the choices.
     """
-    return ReplayParameters(
-        **{rule.name: _declare(node, rule) for rule in fields(ReplayParameters)}
-    )
+    return declare(node, ReplayParameters, _problem)
 
 
-def _declare(node: Node, rule: Any) -> Any:
-    told = descriptor(rule)
-    # So that a value of another type gets this package's sentence and not a trace.
-    told.dynamic_typing = True
-    node.declare_parameter(rule.name, plain(rule.default), told)
-    value = node.get_parameter(rule.name).value
-    value = in_kind(frozen(value) if isinstance(rule.default, tuple) else value, rule.default)
-    if sentence := refusal(rule, f"The parameter {rule.name}", value, _KINDS):
-        raise ParameterError(sentence)
-    return value
+def _problem(rule: Any, name: str, value: Any) -> str | None:
+    return refusal(rule, f"The parameter {name}", value, _KINDS)
