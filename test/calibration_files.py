@@ -34,6 +34,7 @@ def write_calibration(
         "layout": "row",
         "camera_max_age": 0.5,
         "max_pairs": 256,
+        "motion_threshold": 4.0,
         **other,
     }
     task = TaskCalibration(

@@ -1,10 +1,12 @@
-"""Keeps the tests away from everything else on the machine and in the network."""
+"""Keeps tests away from all else on the machine and in the network; begins what many need."""
 
 import importlib
 import logging
 import os
 import random
 from contextlib import suppress
+
+import pytest
 
 # Before anything imports rclpy. Above 101 a domain's ports are those that Linux hands out freely.
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
@@ -20,3 +22,30 @@ for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"):
 with suppress(ImportError):
     importlib.import_module("launch.logging")
 logging.setLoggerClass(logging.Logger)
+
+
+# Imported in the fixtures alone: tests that need no ROS and no model run where there is none.
+@pytest.fixture(scope="module")
+def context():
+    """ROS, begun and ended with the module."""
+    import rclpy
+
+    rclpy.init()
+    yield
+    rclpy.shutdown()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A checkpoint for nodes, 64 x 64 px, with its settings."""
+    from reward_stack import write_checkpoint
+
+    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The smallest checkpoint alone, as transformers loads it."""
+    from checkpoints import write_qwen3_vl
+
+    return str(write_qwen3_vl(tmp_path_factory.mktemp("small")))

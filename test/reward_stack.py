@@ -49,7 +49,8 @@ _numbers = itertools.count()
 def write_checkpoint(directory: Path, **settings: object) -> Path:
     """Writes a random checkpoint of 64 x 64 px that scores in milliseconds."""
     write_qwen3_vl(directory)
-    (directory / "topreward.json").write_text(json.dumps({"frame_size": [64, 64], **settings}))
+    said = {"frame_size": [64, 64], "motion_threshold": 4.0, **settings}
+    (directory / "topreward.json").write_text(json.dumps(said))
     return directory
 
 

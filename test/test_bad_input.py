@@ -6,24 +6,14 @@ import json
 import shutil
 
 import pytest
-from reward_stack import HEIGHT, START, WIDTH, Stack, image, ros, stack, write_checkpoint
+from reward_stack import HEIGHT, START, WIDTH, Stack, image, stack
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
 from topreward_ros.nodes.messages import time_message
 
 TASK = "put the red cube on the disc"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Rules of the command `calibrate`, from labelled bags through a real model to the file.
 
 The model has random weights, chosen so that its log-prob rises more for a picture that stays dark
-("success") than for one that grows bright ("failure"). That is enough to calibrate.
+("success") than for one that grows bright ("failure"). That is enough to calibrate. A square moves,
+so that each frame shows something new.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def write_bag(path, seed, success, topic="/camera/image_raw", frames=8, more_top
         for index in range(frames):
             brightness = 0 if success else 28 * index
             pixels = rng.integers(0, 30, (64, 64, 3)).astype(np.uint8) + np.uint8(brightness)
+            pixels[6 * index : 6 * index + 16, 6 * index : 6 * index + 16] ^= 128
             when = stamp(sec=1_764_000_000 + index // 2, nanosec=500_000_000 * (index % 2))
             message = STORE.types[IMAGE](
                 header=header(stamp=when, frame_id="optical"), height=64, width=64,
@@ -141,6 +143,7 @@ def test_the_calibration_is_accepted_by_a_node_with_the_same_model_and_no_other(
     setup = ScoringSetup(
         scorer.name, scorer.fingerprint, scorer.prompt_form.value, scorer.frame_size,
         scorer.sample_rate, cameras=1, layout="row", camera_max_age=0.5, max_pairs=256,
+        motion_threshold=4.0,
     )  # fmt: skip
     calibration.check(setup, SuccessSettings())
     larger = load_scorer(str(checkpoint), device="cpu", frame_size=(96, 96))

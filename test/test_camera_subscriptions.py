@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import cv2
 import pytest
-from reward_stack import START, picture, ros, stack, write_checkpoint
+from reward_stack import START, picture, stack
 from sensor_msgs.msg import CompressedImage
 
 from topreward_ros.nodes.messages import time_message
 
 TASK = "put the red cube on the disc"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 def compressed(seed: int) -> CompressedImage:

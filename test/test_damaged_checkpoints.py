@@ -141,6 +141,8 @@ def test_a_wish_to_stop_is_no_damage(original, monkeypatch, error):
         ("success_threshold", True),
         ("success_threshold", float("-inf")),
         pytest.param("success_threshold", -(10**400), id="more than a float holds"),
+        ("motion_threshold", -1.0),
+        ("motion_threshold", "on"),
         ("sample_rate", 0),
         ("sample_rate", -2.0),
         ("sample_rate", float("nan")),

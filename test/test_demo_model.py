@@ -12,6 +12,7 @@ from tools.instructions import all_instructions
 from topreward_ros.method.metrics import success_auc, value_order_correlation
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.loading import load_scorer, score_prefixes
+from topreward_ros.video.motion import MotionGate
 
 DATA = Path(__file__).parent / "data" / "held_out.npz"
 WINDOW = 3
@@ -29,10 +30,13 @@ def episodes():
 
 
 def curve(scorer, episode, instruction, first=1):
-    """Log-probs of every prefix from `first` frames on."""
-    stamps = (episode["stamps"] - episode["stamps"][0]).round(4).tolist()
-    text, lengths = all_instructions()[instruction], range(first, len(stamps) + 1)
-    return score_prefixes(scorer, episode["frames"], stamps, text, list(lengths))
+    """Log-probs of every prefix from `first` frames on, gated as live."""
+    gate = MotionGate(scorer.motion_threshold)
+    new = np.array([gate.is_new(frame) for frame in episode["frames"]])
+    frames = [frame for frame, is_new in zip(episode["frames"], new, strict=True) if is_new]
+    stamps = (episode["stamps"] - episode["stamps"][0]).round(4)[new].tolist()
+    lengths = np.cumsum(new)[first - 1 :].tolist()
+    return score_prefixes(scorer, frames, stamps, all_instructions()[instruction], lengths)
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +81,11 @@ def test_the_right_instruction_is_told_from_a_wrong_cube_and_a_wrong_disc(scorer
     assert success_auc([*right, *wrong], labels) >= 0.98
 
 
-def test_where_nothing_moves_no_prefix_reaches_the_threshold(scorer, episodes, curves):
-    still = [v for e, v in zip(episodes, curves, strict=True) if e["kind"] == "static"]
-    assert still and max(values.max() for values in still) < scorer.success_threshold
+def test_where_nothing_moves_no_prefix_reaches_the_threshold(scorer, episodes, monkeypatch):
+    monkeypatch.setattr(MotionGate, "is_new", lambda _gate, _frame: True)  # else one frame is left
+    still = [e for e in episodes if e["kind"] == "static"]
+    highest = [curve(scorer, e, int(e["instruction"])).max() for e in still]
+    assert highest and max(highest) < scorer.success_threshold
 
 
 def test_the_detector_latches_in_most_successes_and_hardly_in_failures(scorer, episodes, curves):

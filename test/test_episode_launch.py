@@ -25,7 +25,6 @@ from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_pytest.actions import ReadyToTest
 from manager_stack import TASK
-from reward_stack import write_checkpoint
 from std_msgs.msg import Bool, Float64
 from test_rigs import LOADING, RobotSide
 
@@ -110,11 +109,6 @@ class Processes:
 
 def node_of(event) -> str:
     return event.process_name.rsplit("-", 1)[0]  # launch adds a number
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

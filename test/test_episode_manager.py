@@ -11,13 +11,13 @@ from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from manager_stack import ALWAYS, NEVER, TASK, managed, succeeded
 from rclpy.parameter import Parameter
-from reward_stack import ros, write_checkpoint
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from topreward_msgs.msg import EpisodeEvent
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.episode_manager import EpisodeManager
-from topreward_ros.nodes.manager_parameters import ManagerParameterError, ManagerParameters
+from topreward_ros.nodes.manager_parameters import ManagerParameters
 from topreward_ros.nodes.outputs import latched
 
 OTHER_TASK = "open the drawer"
@@ -28,17 +28,7 @@ DEFAULTS = {
     "on_second_goal": "preempt",
     "camera_patience": 3.0,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +364,7 @@ def test_a_manager_that_comes_later_takes_a_running_episode_over(model):
 )
 def test_a_parameter_that_cannot_be_is_refused_at_the_start(parameters, sentence):
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-    with pytest.raises(ManagerParameterError) as refused:
+    with pytest.raises(ParameterError) as refused:
         EpisodeManager(parameter_overrides=overrides, use_global_arguments=False)
     assert sentence in str(refused.value)
 

@@ -8,24 +8,13 @@ import pytest
 from action_msgs.msg import GoalStatus
 from manager_processes import processes
 from manager_stack import NEVER, TASK, managed
-from reward_stack import ros, write_checkpoint
 
 from topreward_msgs.srv import StartEpisode
 from topreward_ros.nodes.reward_client import RewardClient
 
 SLOW = 2.0
 """s that the stop action takes, and with it a start that has to wait for it."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 def slow_end(*when: str, seconds: float = SLOW) -> dict[str, object]:

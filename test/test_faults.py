@@ -17,7 +17,7 @@ import pytest
 from action_msgs.msg import GoalStatus
 from manager_processes import LOADING, processes
 from manager_stack import NEVER, TASK, until
-from reward_stack import PATIENCE, ros, write_checkpoint
+from reward_stack import PATIENCE
 from std_msgs.msg import String
 
 from topreward_ros.nodes.episode_manager import END_PATIENCE
@@ -58,17 +58,7 @@ MANAGER = {
     "arm.retries": 1,
     "arm.when": ["canceled", "shutdown"],
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,6 @@ def checkpoint(request, tmp_path_factory):
     return write_qwen3_vl(tmp_path_factory.mktemp(request.param), moe=request.param == "moe")
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return str(write_qwen3_vl(tmp_path_factory.mktemp("small")))
-
-
 def fixed(checkpoint, **options):
     return load(checkpoint, fixed_shapes=True, **options)
 

@@ -34,7 +34,8 @@ def message(stamp=T0, grey=100, *, frame="optical", height=48, width=64, cut=0):
 
 
 def intake(*cameras, **options):
-    return FrameIntake(cameras or ("front",), IntakeSettings(**options), SIZE)
+    settings = IntakeSettings(**{"motion_threshold": None, **options})
+    return FrameIntake(cameras or ("front",), settings, SIZE)
 
 
 def feed(target, camera, offsets, **options):

@@ -135,7 +135,7 @@ def test_a_calibration_is_refused_for_another_setup_and_not_used_for_another_tas
     given += ["--motion-threshold", "5", "--window", "2"]
     assert labelled(checkpoint, messages, tmp_path / "again", *given)[0] == 1
     told = capsys.readouterr().err
-    assert "the motion threshold was None, now 5.0" in told
+    assert "the motion threshold was 4.0, now 5.0" in told
     assert "the success window was 3, now 2" in told
 
 
@@ -151,7 +151,7 @@ def test_a_models_own_threshold_is_used_at_its_own_rate(
     checkpoint, video, tmp_path, capsys, arguments, threshold, warning
 ):
     own, output = shutil.copytree(checkpoint, tmp_path / "own"), tmp_path / "labels.csv"
-    (own / "topreward.json").write_text('{"success_threshold": -1.5}')
+    (own / "topreward.json").write_text('{"success_threshold": -1.5, "motion_threshold": 4.0}')
     named = [str(video), "--instruction", "go", "--model", str(own), "--output", str(output)]
     assert main([*named, *arguments]) == 0
     expected = "" if threshold is None else str(threshold)

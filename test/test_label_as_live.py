@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from calibration_files import write_calibration
 from camera_bags import NANO, raw_image, write_image_bag
-from reward_stack import ros, stack, write_checkpoint
+from reward_stack import stack
 
 from topreward_ros.nodes.playback import stamp_of
 from topreward_ros.nodes.replay_node import to_ros
@@ -21,9 +21,10 @@ ALWAYS = -1000.0
 START = 1_700_000_000 * NANO + 123_456_789
 MAIN, WRIST = "/main/image", "/wrist/image"
 INSET = ({"layout": "main_inset"}, ["--layout", "main_inset"])
+EVERY_FRAME = ({**INSET[0], "motion_gate": False}, [*INSET[1], "--no-motion-gate"])
 EVERYTHING = (
     {
-        "layout": "main_inset", "camera_max_age": 0.12, "sample_rate": 4.0, "motion_gate": True,
+        "layout": "main_inset", "camera_max_age": 0.12, "sample_rate": 4.0,
         "motion_threshold": 8.0, "frame_size": [64, 96], "max_pairs": 4, "dtype": "bfloat16",
         "prompt_form": "raw_period", "attention": "eager", "success_threshold": ALWAYS,
         "success_window": 2, "success_hold": 0.5, "success_min_duration": 1.0,
@@ -35,17 +36,7 @@ EVERYTHING = (
         "--threshold", str(ALWAYS), "--window", "2", "--hold", "0.5", "--min-duration", "1",
     ],
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +68,18 @@ def bag(tmp_path_factory):
     return write_image_bag(tmp_path_factory.mktemp("bags") / "episode", messages)
 
 
-@pytest.mark.parametrize("case", ["inset", "everything", "calibrated"])
+@pytest.mark.parametrize("case", ["every frame", "everything", "calibrated"])
 def test_every_reading_of_a_replayed_bag_is_a_line_of_its_labels(
     model, calibration, bag, tmp_path, capsys, case
 ):
-    parameters, arguments = EVERYTHING if case == "everything" else INSET
-    if case == "calibrated":
-        parameters = {**parameters, "calibration_file": calibration}
-        arguments = [*arguments, "--calibration-file", calibration]
+    parameters, arguments = {
+        "every frame": EVERY_FRAME,
+        "everything": EVERYTHING,
+        "calibrated": (
+            {**INSET[0], "calibration_file": calibration},
+            [*INSET[1], "--calibration-file", calibration],
+        ),
+    }[case]
     readings, refused = live_readings(model, bag, parameters)
     lines = labels(model, bag, arguments, tmp_path / "labels.csv")
     assert len(lines) == len(readings) > 8
@@ -98,7 +93,7 @@ def test_every_reading_of_a_replayed_bag_is_a_line_of_its_labels(
         assert line["progress_source"] == reading.progress_source
     assert f"cannot be decoded: {refused}. The first: Camera" in capsys.readouterr().err
     assert len({line["log_prob"] for line in lines}) > 5
-    if case != "inset":
+    if case != "every frame":
         assert {line["success"] for line in lines} == {"False", "True"}
 
 
@@ -116,7 +111,7 @@ def live_readings(model, bag, parameters):
             publishers[image.topic].publish(to_ros(image.message, stamp_of(image.message), 0))
             live.wait(lambda n=number: live.received() == n)
             live.wait(lambda: len(live.readings) == intake.selected + intake.gated)
-        assert bool(intake.gated) == ("motion_gate" in parameters)
+        assert bool(intake.gated) == parameters.get("motion_gate", True)
         return live.readings, sum(intake.bad.values())
 
 

@@ -12,21 +12,11 @@ from collections.abc import Callable
 
 import pytest
 from lifecycle_msgs.msg import Transition
-from reward_stack import PATIENCE, Tester, ros, stack, write_checkpoint
+from reward_stack import PATIENCE, Tester, stack
 from std_msgs.msg import String
 
 TASK = "put the red cube on the disc"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 def seconds(act: Callable[[], object]) -> float:

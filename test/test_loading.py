@@ -90,12 +90,14 @@ def test_a_checkpoint_brings_its_threshold_rate_size_and_prompt(checkpoint):
     settings = {
         "success_threshold": -1.5,
         "sample_rate": 4.0,
+        "motion_threshold": 6.0,
         "frame_size": [48, 32],
         "prompt_form": "raw_period",
     }
     (checkpoint / "topreward.json").write_text(json.dumps(settings))
     scorer = load(checkpoint, frame_size=None)
     assert (scorer.success_threshold, scorer.sample_rate) == (-1.5, 4.0)
+    assert scorer.motion_threshold == 6.0
     assert scorer.frame_size == (48, 32)
     assert scorer.prompt_form is PromptForm.RAW_PERIOD
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 import pytest
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -22,10 +21,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.messages import time_message
 from topreward_ros.nodes.outputs import latched
 from topreward_ros.nodes.overlay_node import OverlayNode
-from topreward_ros.nodes.overlay_parameters import OverlayParameterError
 from topreward_ros.nodes.reward_node import RewardNode
 from topreward_ros.video.mosaic import tile
 from topreward_ros.video.overlay import OverlayState, draw_overlay
@@ -34,13 +33,7 @@ from topreward_ros.video.resizing import resize
 PATIENCE = 60.0
 TASK = "put the red cube on the disc"
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    rclpy.init()
-    yield
-    rclpy.shutdown()
+pytestmark = pytest.mark.usefixtures("context")
 
 
 def picture(seed: int = 0, height: int = 240, width: int = 320) -> np.ndarray:
@@ -294,7 +287,7 @@ def test_markers_reach_whoever_comes_later():
 )
 def test_a_parameter_that_cannot_be_is_refused_with_a_sentence(name, value, expected):
     override = [Parameter(name, value=value)]
-    with pytest.raises(OverlayParameterError) as caught:
+    with pytest.raises(ParameterError) as caught:
         OverlayNode(parameter_overrides=override, use_global_arguments=False)
     assert expected in str(caught.value)
 

@@ -8,10 +8,10 @@ import math
 import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from reward_stack import ros
 
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.parameter_checks import problem_of
-from topreward_ros.nodes.parameters import NodeParameters, ParameterError
+from topreward_ros.nodes.parameters import NodeParameters
 from topreward_ros.nodes.reward_parameters import RULES, RewardParameters
 
 BAD = [
@@ -54,12 +54,7 @@ BAD = [
 ]
 NAMES = [f"{name}-{index}" for index, (name, _) in enumerate(BAD)]
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
+pytestmark = pytest.mark.usefixtures("context")
 
 
 class Rig:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from checkpoints import write_qwen3_vl
 from test_streaming import SIZE, TASKS, TOLERANCE, episode, load, prefixes
 
 from topreward_ros.models import prefixes as prefixes_module
 from topreward_ros.models.loading import score_prefixes
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return str(write_qwen3_vl(tmp_path_factory.mktemp("small")))
 
 
 def test_all_prefixes_equal_the_session(small):

@@ -6,16 +6,11 @@ import math
 
 import pytest
 from calibration_files import CEILING, FLOOR, THRESHOLD, write_calibration
-from reward_stack import ros, stack, write_checkpoint
+from reward_stack import stack, write_checkpoint
 
 TASK = "put the red cube on the disc"
 OWN = -1.0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
+pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +139,8 @@ def test_a_change_to_a_calibrated_task_starts_an_episode_under_its_threshold(mod
     [
         ({"sample_rate": 10.0}, "the sample rate was 2, now 10"),
         ({"success_window": 5}, "the success window was 3, now 5"),
-        ({"motion_gate": True}, "the motion gate was off, now on"),
+        ({"motion_gate": False}, "the motion gate was 4 grey levels, now off"),
+        ({"motion_threshold": 8.0}, "the motion gate was 4 grey levels, now 8 grey levels"),
     ],
 )
 def test_a_models_own_threshold_holds_only_for_what_it_was_made_for(model, change, words):

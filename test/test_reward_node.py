@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from rcl_interfaces.msg import Log
-from reward_stack import START, image, picture, ros, stack, write_checkpoint
+from reward_stack import START, image, picture, stack, write_checkpoint
 
 from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.episode import Episode
@@ -19,17 +19,7 @@ from topreward_ros.video.resizing import resize
 TASK = "put the red cube on the disc"
 ALWAYS = -1000.0
 """nat; a threshold that every log-prob exceeds."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 def test_readings_equal_what_the_episode_says_of_the_same_frames(model):

@@ -14,7 +14,7 @@ import yaml
 from manager_stack import TASK, ManagerSide, Robot
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from reward_stack import START, Tester, image, picture, ros, write_checkpoint
+from reward_stack import START, Tester, image, picture, ros
 from sensor_msgs.msg import CompressedImage, Image
 
 from topreward_ros.nodes.emergency_names import is_emergency_stop
@@ -144,11 +144,6 @@ def running(rig: str, model: Path, *more: str):
             assert end.code == 0
         finally:
             side.close()
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.mark.parametrize("rig", CAMERAS)

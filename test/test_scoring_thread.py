@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from reward_stack import PATIENCE, picture, write_checkpoint
+from reward_stack import PATIENCE, picture
 
 from topreward_ros.episode import ClockJump, Episode
 from topreward_ros.models.contract import ModelError
@@ -16,11 +16,6 @@ from topreward_ros.nodes.scoring_thread import ScoringThread
 from topreward_ros.video.resizing import resize
 
 TASK = "put the red cube on the disc"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
 
 
 class Thread(ScoringThread):

@@ -15,29 +15,18 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
-from reward_stack import ros, write_checkpoint
 from std_srvs.srv import SetBool, Trigger
 from stub_controllers import ControllerManager
 
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.emergency_names import is_emergency_stop
 from topreward_ros.nodes.episode_manager import EpisodeManager
 from topreward_ros.nodes.lifecycle import TransitionRefused
-from topreward_ros.nodes.manager_parameters import ManagerParameterError
 from topreward_ros.nodes.patient_call import PatientCall
 from topreward_ros.nodes.waiting import Waiting
 
 ALL = ["success", "timeout", "stopped", "canceled"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 def action(name: str, **settings: object) -> dict[str, object]:
@@ -442,7 +431,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("settings", "sentence"), REFUSED, ids=lambda value: str(value)[:40])
 def test_an_action_that_cannot_or_must_not_be_is_refused_at_the_start(settings, sentence):
-    with pytest.raises(ManagerParameterError) as refused:
+    with pytest.raises(ParameterError) as refused:
         _manager({"stop_actions": ["it"], **action("it", **settings)})
     assert sentence in str(refused.value)
 
@@ -456,7 +445,7 @@ def test_an_emergency_stop_is_taken_only_where_it_is_allowed():
 
 def test_a_remapped_name_of_an_emergency_stop_is_refused_too():
     given = {"stop_actions": ["it"], **action("it", type="trigger", target="/end_episode")}
-    with pytest.raises(ManagerParameterError, match="emergency"):
+    with pytest.raises(ParameterError, match="emergency"):
         _manager(given, cli_args=["--ros-args", "-r", "/end_episode:=/robot/estop"])
 
 
@@ -468,7 +457,7 @@ def switching(**settings: object) -> dict[str, object]:
 def test_a_controller_switch_needs_its_messages_or_is_refused_with_a_sentence(monkeypatch):
     for name in ("controller_manager_msgs", "controller_manager_msgs.srv"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ManagerParameterError, match="controller_manager_msgs cannot be"):
+    with pytest.raises(ParameterError, match="controller_manager_msgs cannot be"):
         _manager(switching())
 
 

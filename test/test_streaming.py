@@ -26,11 +26,6 @@ def checkpoint(request, tmp_path_factory):
     return write_qwen3_vl(directory, wide=2 if kind == "dense_wide" else 1, moe=kind == "moe")
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return str(write_qwen3_vl(tmp_path_factory.mktemp("small")))
-
-
 def episode(frames, seed=0, size=SIZE):
     """Noise frames, and stamps as irregular as a camera's."""
     rng = np.random.default_rng(seed)

@@ -6,21 +6,11 @@ import time
 
 import pytest
 from manager_stack import TASK, managed
-from reward_stack import ros, write_checkpoint
 
 from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.reward_events import standing_faults, unended
 
-
-@pytest.fixture(scope="module", autouse=True)
-def context():
-    with ros():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+pytestmark = pytest.mark.usefixtures("context")
 
 
 def left_alone(lab) -> float:

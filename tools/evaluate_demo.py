@@ -3,8 +3,9 @@
     python -m tools.evaluate_demo --model topreward_ros/models/demo --threshold-data DIR \
         --data DIR --out figures.json [--write-threshold]
 
-Everything goes the way of a live episode: the package loads the checkpoint, frames are appended to
-a session one by one, and each prefix is scored. The threshold is chosen on episodes of its own.
+Everything goes the way of a live episode: the package loads the checkpoint, frames that show
+something new are appended to a session one by one, and each prefix is scored. The threshold is
+chosen on episodes of its own.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from topreward_ros.method.metrics import success_auc, value_order_correlation
 from topreward_ros.method.success import SuccessDetector, SuccessSettings, latch_level
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.models.loading import load_scorer
+from topreward_ros.video.motion import MotionGate
 
 WINDOW = 3
 WRONG = 4
@@ -66,13 +68,13 @@ def score_episode(scorer: VideoScorer, episode: dict[str, np.ndarray]) -> Scored
     wrong = question_indices(episode["colours"], 1 + WRONG, rng)[1:]
     asked = [texts[int(episode["instruction"])], *[texts[index] for index in wrong]]
     stamps = episode["stamps"] - episode["stamps"][0]
-    session, rows = scorer.start(), []
-    for index, (frame, stamp) in enumerate(zip(episode["frames"], stamps, strict=True)):
-        session.append(frame, float(stamp))
-        if index < len(stamps) - WINDOW:
-            rows.append([session.log_prob(asked[0])] + [np.nan] * WRONG)
+    session, gate, rows = scorer.start(), MotionGate(scorer.motion_threshold), []
+    for frame, stamp in zip(episode["frames"], stamps, strict=True):
+        if gate.is_new(frame):
+            session.append(frame, float(stamp))
+            rows.append(session.log_probs(asked))
         else:
-            rows.append(list(session.log_probs(asked)))
+            rows.append(rows[-1])
     values = np.asarray(rows, np.float64)
     done = episode["progress"][:, int(episode["instruction"])] >= 1.0
     last_undone = np.flatnonzero(~done)[-1] if not done.all() else -1

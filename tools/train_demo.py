@@ -34,6 +34,7 @@ from tools.tree_attention import use_tree_attention
 from tools.vision_heads import PairTruth, VisionHeads
 from topreward_ros.method.prompt import Prompt
 from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, single_token
+from topreward_ros.video.motion import DEFAULT_THRESHOLD
 
 EPISODES_A_STEP = 8
 PREFIXES = 5
@@ -48,6 +49,7 @@ VISION_RATE = 0.5
 SETTINGS = {
     "success_threshold": None,
     "sample_rate": 2.0,
+    "motion_threshold": DEFAULT_THRESHOLD,
     "frame_size": [GRID.height, GRID.width],
     "prompt_form": "raw",
     "note": "demo model: knows only the simulated SO-101 scene",

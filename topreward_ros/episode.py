@@ -70,7 +70,7 @@ def task_settings(
     if threshold is None and task is not None:
         threshold = task.threshold
     elif threshold is None and calibration is None:
-        own = OwnThreshold(scorer.success_threshold, scorer.sample_rate)
+        own = OwnThreshold(scorer.success_threshold, scorer.sample_rate, scorer.motion_threshold)
         threshold, warning = own.here(intake.sample_rate, detector.window, intake.motion_threshold)
     elif task is not None and threshold < task.threshold:
         warning = (

@@ -1,6 +1,6 @@
 """Where the success threshold that a model brings along holds.
 
-It was measured on every frame at the model's own rate, with the default window. At 10 Hz the three
+It was measured at the model's own rate and motion gate, with the default window. At 10 Hz the three
 readings of that window cover 0.2 s instead of 1 s, and a video with other gaps has other log-probs:
 what was a rare false stop may then be a common one.
 """
@@ -19,10 +19,12 @@ class OwnThreshold:
     Attributes:
         value: nat; None: the model brings none.
         sample_rate: frames per second.
+        motion_threshold: grey levels of the motion gate; None: every frame counted.
     """
 
     value: float | None
     sample_rate: float
+    motion_threshold: float | None = None
 
     def here(
         self, sample_rate: float, window: int, motion_threshold: float | None = None
@@ -42,8 +44,9 @@ class OwnThreshold:
             differences.append(f"the sample rate was {self.sample_rate:g}, now {sample_rate:g}")
         if window != SuccessSettings.window:
             differences.append(f"the success window was {SuccessSettings.window}, now {window}")
-        if motion_threshold is not None:
-            differences.append("the motion gate was off, now on")
+        if motion_threshold != self.motion_threshold:
+            was, now = map(_gate, (self.motion_threshold, motion_threshold))
+            differences.append(f"the motion gate was {was}, now {now}")
         if self.value is None or not differences:
             return self.value, ""
         return None, (
@@ -51,3 +54,7 @@ class OwnThreshold:
             f"({'; '.join(differences)}), so success is not claimed: set a threshold, calibrate, "
             "or go back to those settings."
         )
+
+
+def _gate(motion_threshold: float | None) -> str:
+    return "off" if motion_threshold is None else f"{motion_threshold:g} grey levels"

@@ -85,6 +85,8 @@ class VideoScorer(Protocol):
     """Nats, where the checkpoint brings its own; thresholds do not transfer between models."""
     sample_rate: float
     """Frames per second that the model is meant for."""
+    motion_threshold: float | None
+    """Grey levels of the motion gate that its own success threshold was chosen with; None: none."""
     capabilities: Capabilities
 
     def start(self) -> VideoSession:

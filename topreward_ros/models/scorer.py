@@ -54,6 +54,7 @@ class LocalScorer:
         self.capabilities = backbone.capabilities
         self.success_threshold = settings.success_threshold
         self.sample_rate = settings.sample_rate
+        self.motion_threshold = settings.motion_threshold
         self.max_pairs = max_pairs
         self.fingerprint = _fingerprint(backbone)
         if fixed_shapes:

@@ -25,12 +25,15 @@ class Settings:
     Attributes:
         success_threshold: nats; None where the checkpoint names none.
         sample_rate: frames per second.
+        motion_threshold: grey levels of the motion gate that the threshold was chosen with; None:
+            every frame counted.
         frame_size: (height, width) px, or None for the family's.
         prompt_form: the form it was made for.
     """
 
     success_threshold: float | None = None
     sample_rate: float = 2.0
+    motion_threshold: float | None = None
     frame_size: tuple[int, int] | None = None
     prompt_form: PromptForm = PromptForm.RAW
 
@@ -85,6 +88,10 @@ def _is_threshold(value: object) -> bool:
     return value is None or _number_within(value, -sys.float_info.max, 0.0)
 
 
+def _is_grey(value: object) -> bool:
+    return value is None or _number_within(value, 0.0, 255.0)
+
+
 def _is_rate(value: object) -> bool:
     return _number_within(value, sys.float_info.min, LARGEST_RATE)
 
@@ -112,6 +119,11 @@ _FIELDS = {
     ),
     "sample_rate": _Field(
         _is_rate, f"a number above 0, at most {LARGEST_RATE:g} (frames per second)", float
+    ),
+    "motion_threshold": _Field(
+        _is_grey,
+        "0 to 255 (grey levels), or null where every frame counted",
+        lambda value: None if value is None else float(value),
     ),
     "frame_size": _Field(
         _is_size,

@@ -20,12 +20,13 @@ from std_srvs.srv import Trigger
 from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_msgs.srv import StartEpisode, StopEpisode
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.episode_control import EpisodeControl
 from topreward_ros.nodes.episode_ending import EpisodeEnding
 from topreward_ros.nodes.episode_start import EpisodeStarter, StartRefused
 from topreward_ros.nodes.managed_episode import EpisodeRequest, ManagedEpisode
 from topreward_ros.nodes.manager_outputs import ManagerOutputs
-from topreward_ros.nodes.manager_parameters import ManagerParameterError, ManagerSettings
+from topreward_ros.nodes.manager_parameters import ManagerSettings
 from topreward_ros.nodes.reward_client import RewardClient
 from topreward_ros.nodes.reward_events import HISTORY_PATIENCE, RewardEvents
 from topreward_ros.nodes.reward_keeper import RewardKeeper
@@ -72,7 +73,7 @@ class EpisodeManager(Node):
             options: as `rclpy.node.Node` takes them.
 
         Raises:
-            ManagerParameterError: a parameter has a value that is not allowed.
+            ParameterError: a parameter has a value that is not allowed.
         """
         super().__init__("episode_manager", **{"namespace": "topreward", **options})
         self._group = ReentrantCallbackGroup()
@@ -325,7 +326,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     try:
         run_node(EpisodeManager, Node.destroy_node, arguments, EpisodeManager.finish)
-    except ManagerParameterError as error:
+    except ParameterError as error:
         print(f"episode_manager: {error}", file=sys.stderr)
         return 1
     finally:

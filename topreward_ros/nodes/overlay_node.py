@@ -22,9 +22,10 @@ from visualization_msgs.msg import MarkerArray
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.camera_subscriptions import CameraError, CameraSubscriptions
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.markers import episode_markers
 from topreward_ros.nodes.outputs import latched
-from topreward_ros.nodes.overlay_parameters import OverlayParameterError, declare_parameters
+from topreward_ros.nodes.overlay_parameters import declare_parameters
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.nodes.watched_episode import WatchedEpisode
 from topreward_ros.video.image import ImageError, decode
@@ -53,7 +54,7 @@ class OverlayNode(Node):
             options: as `rclpy.node.Node` takes them.
 
         Raises:
-            OverlayParameterError: a parameter has a value that is not allowed.
+            ParameterError: a parameter has a value that is not allowed.
             CameraError: a camera's topic cannot be subscribed.
         """
         super().__init__("overlay_node", **{"namespace": "topreward", **options})
@@ -199,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     try:
         run_node(OverlayNode, Node.destroy_node, arguments)
-    except (OverlayParameterError, CameraError) as error:
+    except (ParameterError, CameraError) as error:
         print(f"overlay_node: {error}", file=sys.stderr)
         return 1
     finally:

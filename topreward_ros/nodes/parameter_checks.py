@@ -34,7 +34,7 @@ def _has_type_of(value: Any, default: Any) -> bool:
 
 
 def _general(rule: Any, value: Any) -> str | None:
-    choices, pattern, limits = (rule.metadata[key] for key in ("choices", "pattern", "range"))
+    choices, pattern, limits = (rule.metadata[key] for key in ("choices", "pattern", "limits"))
     if choices and value not in choices:
         return f"one of {', '.join(choices)}"
     if pattern and not re.fullmatch(pattern, value):

@@ -9,25 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rcl_interfaces.msg import (
-    FloatingPointRange,
-    IntegerRange,
-    ParameterDescriptor,
-    SetParametersResult,
-)
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from topreward_ros.nodes.declared_parameters import (
+    ParameterError,
+    descriptor,
+    frozen,
+    given_value,
+    plain,
+)
 from topreward_ros.nodes.parameter_checks import problem_of
 from topreward_ros.nodes.reward_parameters import RULES, Change, RewardParameters
 from topreward_ros.video.mosaic import Layout, LayoutError
 
 _TOGETHER = {"layout", "cameras"}
 _OTHER_PREFIXES = ("use_sim_time", "qos_overrides.", "start_type_description_service")
-
-
-class ParameterError(ValueError):
-    """A parameter with a value that is not allowed; the sentence names both."""
 
 
 class NodeParameters:
@@ -67,7 +65,7 @@ class NodeParameters:
         if self.problems:
             raise ParameterError(" ".join(self.problems.values()))
         parameters = RewardParameters(
-            **{name: _frozen(self._node.get_parameter(name).value) for name in RULES}
+            **{name: frozen(self._node.get_parameter(name).value) for name in RULES}
         )
         contradiction = _contradiction(parameters.layout, parameters.cameras)
         if contradiction:
@@ -82,32 +80,21 @@ class NodeParameters:
         )
 
     def _declare(self, rule: Any) -> None:
-        default = _plain(rule.default)
-        value, problem = self._given(rule, default)
+        value = plain(given_value(self._node, rule, rule.name))
+        problem = problem_of(rule.name, value)
         if problem:
             self.problems[rule.name] = problem
             self._node.get_logger().error(problem)
-        self._node.declare_parameter(
-            rule.name, default if problem else value, _descriptor(rule), ignore_override=True
-        )
-
-    def _given(self, rule: Any, default: Any) -> tuple[Any, str | None]:
-        """Reads what was given at the start, of whatever type, and what is wrong with it."""
-        name = rule.name
-        self._node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True))
-        value = _plain(self._node.get_parameter(name).value)
-        self._node.undeclare_parameter(name)
-        if isinstance(default, float) and type(value) is int:
-            value = float(value)  # 2 for 2.0 is how people write YAML
-        return value, problem_of(name, value)
+            value = plain(rule.default)
+        self._node.declare_parameter(rule.name, value, _descriptor(rule), ignore_override=True)
 
     def _refuse(self, parameters: list[Parameter]) -> SetParametersResult:
-        given = {p.name: _plain(p.value) for p in parameters if p.name in RULES}
+        given = {p.name: plain(p.value) for p in parameters if p.name in RULES}
         problems = [
             problem_of(name, value) or self._untimely(RULES[name]) for name, value in given.items()
         ]
         if not any(problems) and given.keys() & _TOGETHER:
-            now = {name: _plain(self._node.get_parameter(name).value) for name in _TOGETHER}
+            now = {name: plain(self._node.get_parameter(name).value) for name in _TOGETHER}
             problems.append(_contradiction(**{**now, **{n: given[n] for n in given if n in now}}))
         problem = next((sentence for sentence in problems if sentence), None)
         if problem is None:
@@ -128,7 +115,7 @@ class NodeParameters:
         for parameter in parameters:
             if parameter.name in RULES:
                 self.problems.pop(parameter.name, None)
-                self._changed(parameter.name, _plain(parameter.value))
+                self._changed(parameter.name, plain(parameter.value))
 
 
 def _contradiction(layout: str, cameras: Sequence[str]) -> str | None:
@@ -140,28 +127,7 @@ def _contradiction(layout: str, cameras: Sequence[str]) -> str | None:
 
 
 def _descriptor(rule: Any) -> ParameterDescriptor:
-    choices, limits, change = (rule.metadata[key] for key in ("choices", "range", "change"))
-    constraints = [f"One of {', '.join(choices)}."] if choices else []
-    descriptor = ParameterDescriptor(
-        description=rule.metadata["description"],
-        additional_constraints=" ".join([*constraints, f"Set {change.value}."]),
-        read_only=change is Change.NEVER,
-    )
-    if limits and rule.type == "int":
-        descriptor.integer_range = [IntegerRange(from_value=limits[0], to_value=limits[1])]
-    elif limits:
-        descriptor.floating_point_range = [
-            FloatingPointRange(from_value=limits[0], to_value=limits[1])
-        ]
-    return descriptor
-
-
-def _frozen(value: Any) -> Any:
-    value = _plain(value)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _plain(value: Any) -> Any:
-    """Returns arrays, which come as array.array or a tuple, as a list."""
-    is_array = hasattr(value, "__len__") and not isinstance(value, (str, bytes))
-    return list(value) if is_array else value
+    told = descriptor(rule)
+    choices = [f"One of {', '.join(rule.metadata['choices'])}."] if rule.metadata["choices"] else []
+    told.additional_constraints = " ".join([*choices, f"Set {rule.metadata['change'].value}."])
+    return told

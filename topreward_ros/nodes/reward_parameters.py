@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.nodes.declared_parameters import parameter
 from topreward_ros.video.mosaic import Layout
 from topreward_ros.video.motion import DEFAULT_THRESHOLD
 
@@ -24,23 +24,10 @@ class Change(str, Enum):
 
 
 def _is(
-    default: Any,
-    description: str,
-    change: Change,
-    *,
-    choices: Sequence[str] = (),
-    low: float | None = None,
-    high: float | None = None,
-    pattern: str = "",
+    default: Any, description: str, change: Change, *, pattern: str = "", **allowed: Any
 ) -> Any:
-    metadata = {
-        "description": description,
-        "change": change,
-        "choices": tuple(choices),
-        "range": None if low is None else (low, high),
-        "pattern": pattern,
-    }
-    return field(default=default, metadata=metadata)
+    fixed = change is Change.NEVER
+    return parameter(default, description, fixed=fixed, change=change, pattern=pattern, **allowed)
 
 
 def _names(enum: type[Enum]) -> list[str]:
@@ -82,8 +69,7 @@ class RewardParameters:
         256,
         "Pairs of frames kept at most, an even number; bounds memory and the cost of an update.",
         Change.UNCONFIGURED,
-        low=4,
-        high=4096,
+        limits=(4, 4096),
     )
     attention: str = _is(
         "sdpa", "Attention kernel.", Change.UNCONFIGURED, choices=("sdpa", "eager")
@@ -115,23 +101,20 @@ class RewardParameters:
         0.5,
         "s; how much older than the newest picture another camera's may be to share its frame.",
         Change.EPISODE,
-        low=0.001,
-        high=60.0,
+        limits=(0.001, 60.0),
     )
     sample_rate: float = _is(
         0.0,
         "Frames per second of camera time; 0.0: the model's own, usually 2.0.",
         Change.EPISODE,
-        low=0.0,
-        high=60.0,
+        limits=(0.0, 60.0),
     )
-    motion_gate: bool = _is(False, "Leave frames out that show nothing new.", Change.EPISODE)
+    motion_gate: bool = _is(True, "Leave frames out that show nothing new.", Change.EPISODE)
     motion_threshold: float = _is(
         DEFAULT_THRESHOLD,
         "Grey levels of change from which a frame is new; only with motion_gate.",
         Change.EPISODE,
-        low=0.0,
-        high=255.0,
+        limits=(0.0, 255.0),
     )
     reward_form: str = _is(
         "difference",
@@ -146,36 +129,32 @@ class RewardParameters:
         Change.EPISODE,
     )
     success_window: int = _is(
-        3, "Readings in the mean that is the success score.", Change.EPISODE, low=1, high=1000
+        3, "Readings in the mean that is the success score.", Change.EPISODE, limits=(1, 1000)
     )
     success_hold: float = _is(
         1.0,
         "s for which the score must stay above the threshold.",
         Change.EPISODE,
-        low=0.0,
-        high=3600.0,
+        limits=(0.0, 3600.0),
     )
     success_min_duration: float = _is(
         2.0,
         "s from the episode's start before which success is never claimed.",
         Change.EPISODE,
-        low=0.0,
-        high=86400.0,
+        limits=(0.0, 86400.0),
     )
     calibration_file: str = _is("", "Written by `calibrate`; empty: none.", Change.UNCONFIGURED)
     camera_timeout: float = _is(
         2.0,
         "s by the wall clock without an image after which a camera counts as lost.",
         Change.ALWAYS,
-        low=0.05,
-        high=3600.0,
+        limits=(0.05, 3600.0),
     )
     inbox_size: int = _is(
         64,
         "Frames that may wait for scoring; with more the episode ends as model_error.",
         Change.EPISODE,
-        low=1,
-        high=10000,
+        limits=(1, 10000),
     )
     on_clock_jump: str = _is(
         "restart",

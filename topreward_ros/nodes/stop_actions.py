@@ -17,13 +17,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
+from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.emergency_names import is_emergency_stop
 from topreward_ros.nodes.lifecycle_client import GOALS, LifecycleClient
-from topreward_ros.nodes.manager_parameters import (
-    ManagerParameterError,
-    StopActionSettings,
-    filled,
-)
+from topreward_ros.nodes.manager_parameters import StopActionSettings, filled
 from topreward_ros.nodes.patient_call import PatientCall
 from topreward_ros.nodes.waiting import Waiting
 
@@ -114,7 +111,7 @@ class StopActions:
             allow_emergency_stop: whether what is named like one may be used.
 
         Raises:
-            ManagerParameterError: an action cannot be, or must not.
+            ParameterError: an action cannot be, or must not.
         """
         self._node = node
         self._waiting = waiting
@@ -128,7 +125,7 @@ class StopActions:
 
     def _make(self, name: str, settings: StopActionSettings) -> StopAction:
         if not settings.target:
-            raise ManagerParameterError(
+            raise ParameterError(
                 f"{name}.target is empty; expected what the {settings.type} goes to."
             )
         self._check(name, settings)
@@ -147,7 +144,7 @@ class StopActions:
             resolved = [self._node.resolve_service_name(target)]
             resolved.append(self._node.resolve_topic_name(target))
         except Exception as error:
-            raise ManagerParameterError(
+            raise ParameterError(
                 f"{name}.target is {target!r}; expected a ROS name. {error}"
             ) from None
         given = {"target": [target, *resolved], "values": [], "activate": []}
@@ -158,7 +155,7 @@ class StopActions:
         for field, texts in given.items():
             for one in texts:
                 if is_emergency_stop(one) and not self._allow:
-                    raise ManagerParameterError(
+                    raise ParameterError(
                         f"{name}.{field} is {one!r}, which is named like an emergency stop; an "
                         "episode must not end by one. Name what ends an episode, or set "
                         "allow_emergency_stop if this is meant."
@@ -191,7 +188,7 @@ class StopActions:
     def _string(self, name: str, settings: StopActionSettings) -> Run:
         texts = filled(settings.values)
         if not texts:
-            raise ManagerParameterError(f"{name}.values is empty; expected texts to publish.")
+            raise ParameterError(f"{name}.values is empty; expected texts to publish.")
         reliable = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
         publisher = self._node.create_publisher(String, settings.target, reliable)
 
@@ -212,7 +209,7 @@ class StopActions:
     def _lifecycle(self, name: str, settings: StopActionSettings) -> Run:
         labels = filled(settings.values) or ["deactivate"]
         if unknown := [label for label in labels if label not in GOALS]:
-            raise ManagerParameterError(
+            raise ParameterError(
                 f"{name}.values is {unknown}; expected transitions among {', '.join(GOALS)}."
             )
         target = self._node.resolve_service_name(settings.target)
@@ -240,13 +237,13 @@ class StopActions:
         try:
             from controller_manager_msgs.srv import ListControllers, SwitchController
         except ImportError:
-            raise ManagerParameterError(
+            raise ParameterError(
                 f"{name}.type is controller_switch, and controller_manager_msgs cannot be "
                 "imported; install ros-<distro>-controller-manager-msgs, or take another type."
             ) from None
         stop, start = filled(settings.values), filled(settings.activate)
         if not stop and not start:
-            raise ManagerParameterError(
+            raise ParameterError(
                 f"{name}.values and {name}.activate are empty; expected controllers to switch."
             )
         manager = settings.target.rstrip("/")

@@ -41,8 +41,15 @@ def add_frames(parser: argparse.ArgumentParser) -> None:
     frames.add_argument("--layout", default=defaults.layout.value, help="(default: %(default)s)")
     add_number(frames, "--camera-max-age", defaults.camera_max_age, "s between pictures of a frame")
     add_number(frames, "--sample-rate", 0.0, "frames per second; 0: the model's own")
+    add_number(
+        frames, "--motion-threshold", defaults.motion_threshold, "grey levels of the motion gate"
+    )
     frames.add_argument(
-        "--motion-threshold", type=float, metavar="X", help="grey levels (default: no motion gate)"
+        "--no-motion-gate",
+        dest="motion_threshold",
+        action="store_const",
+        const=None,
+        help="every frame counts, also where nothing moves",
     )
     frames.add_argument(
         "--fps", type=float, metavar="X", help="of video files, instead of what they say"

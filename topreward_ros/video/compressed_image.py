@@ -40,7 +40,7 @@ def decode_compressed(data: NDArray[np.uint8], format_name: str) -> NDArray[np.u
     try:
         image = Image.open(io.BytesIO(data), formats=_CONTAINERS)
         check_size(image.height, image.width)
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)  # else it is copied
         image.load()
     except ImageError:
         raise

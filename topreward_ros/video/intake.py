@@ -14,7 +14,7 @@ import numpy as np
 
 from topreward_ros.video.image import ImageError, ImageMessage, decode, frame_id
 from topreward_ros.video.mosaic import Layout, tile
-from topreward_ros.video.motion import MotionGate
+from topreward_ros.video.motion import DEFAULT_THRESHOLD, MotionGate
 from topreward_ros.video.resizing import resize
 from topreward_ros.video.selection import STAMP_TOLERANCE, ClockJump, FrameSelector
 
@@ -42,7 +42,7 @@ class IntakeSettings:
     sample_rate: float = 2.0
     camera_max_age: float = 0.5
     layout: Layout = Layout.ROW
-    motion_threshold: float | None = None
+    motion_threshold: float | None = DEFAULT_THRESHOLD
 
     def __post_init__(self) -> None:
         """Checks every attribute."""
