@@ -53,7 +53,8 @@ def scoring(model):
 
 def frame(index: int, size: int = 64, stamp: float | None = None) -> QueuedFrame:
     image = resize(picture(index), (size, size))
-    return QueuedFrame(image, index / 2 if stamp is None else stamp, time.monotonic(), index)
+    now = time.monotonic()
+    return QueuedFrame(image, index / 2 if stamp is None else stamp, now, now, index)
 
 
 def episode(scorer) -> Episode:

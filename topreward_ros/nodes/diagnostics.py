@@ -40,7 +40,7 @@ class Rates:
 
 
 class Latencies:
-    """The last latencies of readings, in seconds."""
+    """The last latencies of readings, or one part of them, in seconds."""
 
     def __init__(self) -> None:
         """Starts without any."""

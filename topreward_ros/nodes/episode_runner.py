@@ -36,7 +36,9 @@ class EpisodeRunner:
         episode: the running one.
         opened: whether episodes are to run: the node is active.
         halted: why none runs although they are to; "" if nothing is wrong.
-        latencies: of the readings.
+        latencies: of the readings, from a frame's last message on.
+        pictures: the part of them in which the frame's picture is made.
+        overheads: what is left of them beside picture and model.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class EpisodeRunner:
         self.episode: LiveEpisode | None = None
         self.opened = False
         self.halted = ""
-        self.latencies = Latencies()
+        self.latencies, self.pictures, self.overheads = Latencies(), Latencies(), Latencies()
         self._outputs = outputs
         self._scoring = scoring
         self._log = log
@@ -135,7 +137,7 @@ class EpisodeRunner:
             self._on_recovered(topic)
         if frame is not None:
             header = frame_header(frame.stamp, frame.frame_id, message.header)
-            self._queue(QueuedFrame(frame.image, frame.stamp, now, header))
+            self._queue(QueuedFrame(frame.image, frame.stamp, now, time.monotonic(), header))
 
     def _take(self, topic: str, stamp: float, message: Any) -> Frame | None:
         """Raises ValueError where the image is none that a video can go on with."""
@@ -262,16 +264,19 @@ class EpisodeRunner:
             )
 
     def _publish(self, result: Scored) -> None:
-        latency = time.monotonic() - result.newest.arrived
+        newest = result.newest
+        latency, picture = time.monotonic() - newest.arrived, newest.made - newest.arrived
         self.episode.last = reading_message(
             result.reading,
-            header=result.newest.header,
+            header=newest.header,
             episode_id=result.episode_id,
             model=self.equipment.scorer.name,
             latency=latency,
             pending_frames=self._scoring.pending,
         )
         self.latencies.add(latency)
+        self.pictures.add(picture)
+        self.overheads.add(latency - picture - result.reading.model_time)
         self._outputs.reading(self.episode.last)
 
     def _on_failure(self, failure: Failed) -> None:

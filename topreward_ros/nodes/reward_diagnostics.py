@@ -11,6 +11,7 @@ from topreward_ros.nodes.diagnostics import (
     ERROR,
     OK,
     WARN,
+    Latencies,
     Rates,
     camera_status,
     diagnostic_array,
@@ -65,7 +66,6 @@ class RewardDiagnostics:
 
     def _episode(self) -> tuple[str, bytes, str, dict[str, str]]:
         node, episode = self._node, self._node.runner.episode
-        middle, high = node.runner.latencies.percentiles()
         last = episode.last if episode else None
         readings = last.index + 1 if last else 0
         pending = node.scoring.pending
@@ -78,8 +78,9 @@ class RewardDiagnostics:
             "frames_without_motion": str(episode.intake.gated if episode else 0),
             "pending_frames": str(pending),
             "merged_frames": str(node.scoring.merged),
-            "latency_ms_p50": f"{middle:.1f}",
-            "latency_ms_p95": f"{high:.1f}",
+            **_percentiles("latency", node.runner.latencies),
+            **_percentiles("picture", node.runner.pictures),
+            **_percentiles("overhead", node.runner.overheads),
             "model_time_ms": f"{last.model_time * 1e3:.1f}" if last else "nan",
             "lost_cameras": " ".join(self._lost()),
         }
@@ -129,6 +130,11 @@ class RewardDiagnostics:
             )
             for topic, camera in node.runner.equipment.watch.cameras.items()
         ]
+
+
+def _percentiles(name: str, latencies: Latencies) -> dict[str, str]:
+    middle, high = latencies.percentiles()
+    return {f"{name}_ms_p50": f"{middle:.1f}", f"{name}_ms_p95": f"{high:.1f}"}
 
 
 def _undecided_after(limit: float, last: RewardStamped | None) -> bool:

@@ -20,12 +20,14 @@ class QueuedFrame:
         image: (height, width, 3) uint8 RGB of the scorer's frame size, or None: nothing moved.
         stamp: s, the camera's time.
         arrived: s, steady clock, when its message was received.
+        made: s, steady clock, when its picture was decoded, tiled and resized.
         header: `std_msgs/Header` of the reading that it leads to.
     """
 
     image: NDArray[np.uint8] | None
     stamp: float
     arrived: float
+    made: float
     header: Any
 
 
