@@ -131,7 +131,7 @@ def prefixes_against_naive(
         together = partial(score_prefixes, scorer, video, stamps, TASK, lengths)
         taken = in_turns({"together": together, "naive": naive}, rounds=2)
         group = f"(d) {prefixes} prefixes of {frames} frames{spacing}"
-        goal = PREFIX_GOALS.get(prefixes, "")
+        goal = "" if spacing else PREFIX_GOALS.get(prefixes, "")
         results.add(group, "naive / score_prefixes", taken["naive"] / taken["together"], "x", goal)
 
 

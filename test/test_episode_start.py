@@ -10,6 +10,7 @@ from manager_processes import processes
 from manager_stack import NEVER, TASK, managed
 
 from topreward_msgs.srv import StartEpisode
+from topreward_ros.nodes.episode_start import EpisodeStarter
 from topreward_ros.nodes.reward_client import RewardClient
 
 SLOW = 2.0
@@ -180,6 +181,24 @@ def test_a_start_that_nothing_is_told_of_is_no_missing_instruction(model, instru
         assert not answer.success and "told of no start within 2 s" in answer.message
         assert "no instruction" not in answer.message
         assert lab.state() == "inactive"
+
+
+def test_readings_that_come_before_the_word_of_their_start_count(model, monkeypatch):
+    word = EpisodeStarter._word
+
+    async def late(starter, *given):
+        event = await word(starter, *given)
+        await starter._waiting.pause(0.5)
+        return event
+
+    monkeypatch.setattr(EpisodeStarter, "_word", late)
+    with managed(model, instruction=TASK, success_threshold=NEVER) as lab:
+        handle = lab.goal()
+        lab.wait(lambda: len(lab.readings) > 12)
+        published = len(lab.readings)
+        assert lab.stop_it().success
+        assert lab.result(handle)[1].readings >= published
+        assert lab.feedback[0].index == 0
 
 
 def _ask_for_start(lab):

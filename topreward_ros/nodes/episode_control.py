@@ -129,8 +129,7 @@ class EpisodeControl:
             except RewardRefused as error:
                 raise StartRefused(str(error)) from None
             finally:
-                for later in self._starter.rest():
-                    self.on_event(later)  # it may have ended meanwhile
+                self._catch_up()
             if self.closed:
                 self._end_for_good()
             return started
@@ -221,6 +220,9 @@ class EpisodeControl:
 
     def on_reading(self, reading: RewardStamped) -> None:
         """Takes a reading; of the running episode alone."""
+        if self._starter.starting:
+            self._starter.hear_reading(reading)
+            return
         episode = self.current
         if episode is None or reading.episode_id != episode.episode_id:
             return
@@ -252,6 +254,14 @@ class EpisodeControl:
             )
         elif now - episode.watched >= episode.time_limit:
             self._time_out(episode)
+
+    def _catch_up(self) -> None:
+        """Takes what was told during a start; the new episode may have ended meanwhile."""
+        readings, events = self._starter.rest()
+        for reading in readings:
+            self.on_reading(reading)
+        for event in events:
+            self.on_event(event)
 
     def _check_open(self) -> None:
         if self.closed:

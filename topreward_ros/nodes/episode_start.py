@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rclpy.task import Future
 
-from topreward_msgs.msg import EpisodeEvent
+from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.managed_episode import EpisodeRequest
 from topreward_ros.nodes.manager_parameters import ManagerParameters
 from topreward_ros.nodes.reward_client import RewardClient, RewardRefused
@@ -38,11 +38,12 @@ class EpisodeStarter:
     """Starts episodes of one reward node, one at a time.
 
     While it starts one it keeps all events to itself: what an episode that nobody asked for tells
-    meanwhile must not be taken for the one that was asked for.
+    meanwhile must not be taken for the one that was asked for. It keeps the readings too: those of
+    the new episode may come before it is known which that is.
 
     Attributes:
         revive: called when the reward node is not up.
-        starting: whether it takes the events.
+        starting: whether it takes events and readings.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class EpisodeStarter:
         self._waiting = waiting
         self._read = read
         self._heard: list[EpisodeEvent] = []
+        self._readings: list[RewardStamped] = []
         self._news = Future()
 
     def hear(self, event: EpisodeEvent) -> None:
@@ -75,6 +77,10 @@ class EpisodeStarter:
         self._heard.append(event)
         if not self._news.done():
             self._news.set_result(None)
+
+    def hear_reading(self, reading: RewardStamped) -> None:
+        """Takes a reading while it starts an episode."""
+        self._readings.append(reading)
 
     async def begin(self, request: EpisodeRequest, check: Callable[[], None]) -> EpisodeEvent:
         """Makes the reward node start an episode; `rest` has to follow.
@@ -111,11 +117,16 @@ class EpisodeStarter:
             await self._client.change("deactivate")
         raise RewardRefused(why)
 
-    def rest(self) -> list[EpisodeEvent]:
-        """Ends the start; returns the events since the word, or all of them where none came."""
+    def rest(self) -> tuple[list[RewardStamped], list[EpisodeEvent]]:
+        """Ends the start.
+
+        Returns:
+            All readings meanwhile; and the events since the word, or all of them where none came.
+        """
         self.starting = False
+        readings, self._readings = self._readings, []
         heard, self._heard = self._heard, []
-        return heard
+        return readings, heard
 
     async def _come_up(self, managing: bool) -> None:
         if not self._client.up:
