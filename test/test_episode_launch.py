@@ -31,11 +31,13 @@ from test_rigs import LOADING, RobotSide
 from topreward_msgs.msg import EpisodeEvent
 
 LAUNCH = """
+import signal
 import sys
 from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 file, *arguments = sys.argv[1:]
 source = PythonLaunchDescriptionSource(file)
 given = [tuple(each.split(":=", 1)) for each in arguments]
