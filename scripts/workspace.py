@@ -194,6 +194,7 @@ def make_workspace(wanted_ros: str, with_models: bool) -> None:
     make_constraints(ros, pip)
     base = listed(HERE / "ros-wheels.txt") if ros == WHEELS else []
     base += listed(HERE / "colcon.txt")
+    base += [each for each in declared(setup_cfg, "models") if each.startswith("setuptools")]
     base += [] if shutil.which("cmake") else ["cmake>=3.20,<4"]
     base += declared(setup_cfg) + declared(setup_cfg, "test")
     full = stages.run("base", empty, base, lambda: install_base(ros, base, pip))
