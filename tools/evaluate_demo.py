@@ -68,9 +68,11 @@ def score_episode(scorer: VideoScorer, episode: dict[str, np.ndarray]) -> Scored
     wrong = question_indices(episode["colours"], 1 + WRONG, rng)[1:]
     asked = [texts[int(episode["instruction"])], *[texts[index] for index in wrong]]
     stamps = episode["stamps"] - episode["stamps"][0]
-    session, gate, rows = scorer.start(), MotionGate(scorer.motion_threshold), []
+    threshold = scorer.motion_threshold
+    gate = None if threshold is None else MotionGate(threshold)
+    session, rows = scorer.start(), []
     for frame, stamp in zip(episode["frames"], stamps, strict=True):
-        if gate.is_new(frame):
+        if gate is None or gate.is_new(frame):
             session.append(frame, float(stamp))
             rows.append(session.log_probs(asked))
         else:
