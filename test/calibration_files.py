@@ -33,7 +33,7 @@ def write_calibration(
         "cameras": 1,
         "layout": "row",
         "camera_max_age": 0.5,
-        "max_pairs": 256,
+        "max_pairs": 64,
         "motion_threshold": 4.0,
         **other,
     }

@@ -81,7 +81,7 @@ def test_a_calibration_of_another_model_fails_configure_with_a_sentence(model, t
         ({"cameras": 1}, "number of cameras was 1, now 2"),
         ({"layout": "main_inset"}, "layout was main_inset, now row"),
         ({"camera_max_age": 0.1}, "camera age limit was 0.1, now 0.5"),
-        ({"max_pairs": 64}, "max_pairs was 64, now 256"),
+        ({"max_pairs": 32}, "max_pairs was 32, now 64"),
     ],
 )
 def test_a_calibration_of_other_frames_fails_configure(model, tmp_path, calibrated, named):

@@ -30,6 +30,7 @@ from topreward_ros.models.prefixes import score_video_prefixes
 from topreward_ros.models.quantization import Quantization, keep_number_format, quantization_config
 from topreward_ros.models.scorer import LocalScorer
 from topreward_ros.models.settings import read_settings
+from topreward_ros.models.thinning import DEFAULT_LIMIT
 
 DTYPES = {
     "float64": torch.float64,
@@ -51,7 +52,7 @@ def load_scorer(
     quantization: str = "none",
     prompt: str | None = None,
     frame_size: tuple[int, int] | None = None,
-    max_pairs: int = 256,
+    max_pairs: int = DEFAULT_LIMIT,
     attention: str = "sdpa",
     streaming: bool = True,
     fixed_shapes: bool | None = None,

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+DEFAULT_LIMIT = 64
+"""Units: of pairs at 2 Hz, the whole of an episode's first minute, then every second one."""
+
 
 @dataclass
 class Thinning:

@@ -9,6 +9,7 @@ from typing import Any
 
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.models.thinning import DEFAULT_LIMIT
 from topreward_ros.nodes.declared_parameters import parameter
 from topreward_ros.video.mosaic import Layout
 from topreward_ros.video.motion import DEFAULT_THRESHOLD
@@ -66,7 +67,7 @@ class RewardParameters:
         (0, 0), "[height, width] in px; [0, 0]: the model's own.", Change.UNCONFIGURED
     )
     max_pairs: int = _is(
-        256,
+        DEFAULT_LIMIT,
         "Pairs of frames kept at most, an even number; bounds memory and the cost of an update.",
         Change.UNCONFIGURED,
         limits=(4, 4096),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from topreward_ros.method.calibration import ScoringSetup
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.success import SuccessSettings
+from topreward_ros.models.thinning import DEFAULT_LIMIT
 from topreward_ros.video.intake import IntakeSettings
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--quantization", default="none", help="none, int8 or nf4")
     model.add_argument("--prompt-form", choices=[form.value for form in PromptForm])
     model.add_argument("--frame-size", nargs=2, type=int, metavar=("HEIGHT", "WIDTH"))
-    model.add_argument("--max-pairs", type=int, default=256, metavar="N")
+    model.add_argument(
+        "--max-pairs", type=int, default=DEFAULT_LIMIT, metavar="N",
+        help="pairs of frames kept at most, even (default: %(default)s)",
+    )  # fmt: skip
     model.add_argument("--attention", default="sdpa", help="sdpa or eager")
 
 
