@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ MIDSIZE = {
 """About 145 million parameters, in the proportions of Qwen3-VL-8B."""
 
 
-def _published(text: dict[str, object], vision: dict[str, object]) -> dict[str, object]:
+def _published(text: dict[str, Any], vision: dict[str, Any]) -> dict[str, Any]:
     """Returns a configuration as published for Qwen3-VL Instruct checkpoints."""
     shared_text = {
         "model_type": "qwen3_vl_text",
@@ -95,6 +96,13 @@ def _published(text: dict[str, object], vision: dict[str, object]) -> dict[str, 
     }
 
 
+def _shallow(config: dict[str, Any], layers: int) -> dict[str, object]:
+    """Returns a configuration with few layers, and a vocabulary that fits a small memory."""
+    text = {**config["text_config"], "num_hidden_layers": layers, "vocab_size": 8192}
+    vision = {**config["vision_config"], "depth": layers, "deepstack_visual_indexes": [0]}
+    return {**config, **_IDS, "text_config": text, "vision_config": vision}
+
+
 PUBLISHED = {
     "Qwen3-VL-8B": _published(
         {"hidden_size": 4096, "intermediate_size": 12288},
@@ -119,6 +127,11 @@ PUBLISHED = {
     | {"tie_word_embeddings": True},
 }
 """The architectures of the published checkpoints, without their weights."""
+WIDE = _shallow(PUBLISHED["Qwen3-VL-8B"], layers=2)
+"""Few layers of the 8B, but as wide: attention's share falls with the width.
+
+At the same number of tokens, attention weighs five times as much in MIDSIZE as in the 8B.
+"""
 
 
 def write_config(config: dict[str, object], directory: Path) -> None:

@@ -9,19 +9,24 @@ from functools import partial
 import numpy as np
 import torch
 
+from benchmarks import flatness
 from benchmarks.baselines import Evaluation
-from benchmarks.models import MIDSIZE, TASK, random_scorer, random_video
+from benchmarks.models import MIDSIZE, TASK, WIDE, random_scorer, random_video
 from benchmarks.results import Results
 from benchmarks.timing import in_turns, timed
 from topreward_ros.method.progress import prefix_lengths
 from topreward_ros.models.loading import score_prefixes
 from topreward_ros.models.recompute import RecomputeSession
 from topreward_ros.models.scorer import LocalScorer
+from topreward_ros.models.thinning import DEFAULT_LIMIT
 
 SIZE = (224, 224)
-BOUND = 64
-UNBOUNDED = 512
-"""Pairs; more than are shown, so that none is dropped and the cache grows with the episode."""
+FLATNESS = (
+    ("145 M", MIDSIZE, DEFAULT_LIMIT, "<= 1.3"),
+    ("width of the 8B", WIDE, DEFAULT_LIMIT, "<= 1.3"),
+    ("145 M", MIDSIZE, 512, ""),
+)
+"""Model, pairs kept at most (512 are never reached, and the cache grows with the episode), goal."""
 LAST_GOALS = {64: ">= 13", 128: ">= 25"}
 PREFIX_GOALS = {16: ">= 6", 32: ">= 10"}
 
@@ -37,9 +42,9 @@ def measure(results: Results, *, quick: bool = False) -> None:
         prefixes_against_naive(results, scorer, 8 if quick else 64, count)
     peers(results, scorer, 8 if quick else 45)
     host_overhead(results, scorer, 4 if quick else 16)
-    for bound, goal in ((BOUND, "<= 1.3"), (UNBOUNDED, "")):
-        kept = random_scorer(MIDSIZE, device="cpu", frame_size=SIZE, max_pairs=bound)
-        flatness(results, kept, 9 if quick else 256, goal)
+    for name, config, bound, goal in FLATNESS:
+        kept = random_scorer(config, device="cpu", frame_size=SIZE, max_pairs=4 if quick else bound)
+        flatness.measure(results, name, kept, 16 if quick else 256, goal)
 
 
 def streaming_against_recompute(results: Results, scorer: LocalScorer, frames: int) -> None:
@@ -99,20 +104,6 @@ def peers(results: Results, scorer: LocalScorer, frames: int) -> None:
     group = f"(b) {len(lengths)} prefixes of {frames} frames"
     for name in list(taken)[1:]:
         results.add(group, f"{name} / score_prefixes", taken[name] / taken["ours"], "x")
-
-
-def flatness(results: Results, scorer: LocalScorer, pairs: int, goal: str) -> None:
-    """The cost of an update late in a long episode over that of an early one."""
-    video, stamps = random_video(2 * pairs, scorer.frame_size)
-    session, taken = scorer.start(), []
-    for index in range(0, 2 * pairs, 2):
-        session.append(video[index], stamps[index])
-        session.append(video[index + 1], stamps[index + 1])
-        taken.append(timed(session.log_prob, TASK)[0])
-    early, late = statistics.median(taken[4:12]), statistics.median(taken[-8:])
-    group = f"(c) at most {scorer.max_pairs} pairs kept"
-    results.add(group, f"update at {pairs} pairs / at 8 pairs", late / early, "x", goal)
-    results.add(group, "slowest update / at 8 pairs", max(taken[4:]) / early, "x")
 
 
 def prefixes_against_naive(
