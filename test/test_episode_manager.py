@@ -355,7 +355,7 @@ def test_a_manager_that_comes_later_takes_a_running_episode_over(model):
     ("parameters", "sentence"),
     [
         ({"time_limit": 0.0}, "time_limit is 0.0; expected 0.05 to 86400"),
-        ({"time_limit": "long"}, "time_limit is 'long'; expected float"),
+        ({"time_limit": "long"}, "time_limit is 'long'; expected a number"),
         ({"on_second_goal": "queue"}, "on_second_goal is 'queue'; expected preempt or refuse"),
         ({"stop_actions": ["a b"]}, "stop_actions names 'a b'"),
         ({"stop_actions": ["time_limit"]}, "stop_actions names 'time_limit'"),

@@ -280,9 +280,9 @@ def test_markers_reach_whoever_comes_later():
     ("name", "value", "expected"),
     [
         ("rate", 60.0, "rate is 60.0; expected 0.1 to 10"),
-        ("layout", "heap", "layout is 'heap'; expected row or column or grid or main_inset"),
-        ("position", [1.0, 2.0], "position is (1.0, 2.0); expected three numbers"),
-        ("max_width", "wide", "max_width is 'wide'; expected an integer"),
+        ("layout", "heap", "layout is 'heap'; expected row, column, grid or main_inset"),
+        ("position", [1.0, 2.0], "position is [1.0, 2.0]; expected a list of 3 numbers"),
+        ("max_width", "wide", "max_width is 'wide'; expected a whole number"),
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused_with_a_sentence(name, value, expected):

@@ -9,9 +9,8 @@ import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from topreward_ros.nodes.declared_parameters import ParameterError
-from topreward_ros.nodes.parameter_checks import problem_of
-from topreward_ros.nodes.parameters import NodeParameters
+from topreward_ros.nodes.declared_parameters import ParameterError, refusal
+from topreward_ros.nodes.node_parameters import NodeParameters
 from topreward_ros.nodes.reward_parameters import RULES, RewardParameters
 
 BAD = [
@@ -101,7 +100,7 @@ def test_a_bad_value_is_refused_by_a_sentence_that_names_the_parameter(name, val
         assert name in reason
         assert str(rig.node.get_parameter(name).value) == str(before)
         assert not rig.changed
-    problem = problem_of(name, value)
+    problem = refusal(RULES[name], name, value)
     assert problem.startswith(f"{name} is ") and "expected" in problem and len(problem) < 400
 
 
@@ -117,11 +116,24 @@ def test_a_bad_value_at_the_start_is_told_until_it_is_set_right(name, value):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("sample_rate", "fast"), ("max_pairs", 2.5), ("cameras", "/camera")]
+    ("name", "value", "expected"),
+    [
+        ("sample_rate", "fast", "a number"),
+        ("max_pairs", 2.5, "a whole number"),
+        ("motion_gate", 1, "true or false"),
+        ("cameras", "/camera", "a list of texts"),
+        ("frame_size", [96.0, 96.0], "a list of 2 whole numbers"),
+    ],
 )
-def test_a_value_of_another_type_at_the_start_is_told_not_raised(name, value):
-    with Rig(**{name: value}) as rig, pytest.raises(ParameterError, match=f"{name}.*type"):
+def test_a_value_of_another_type_at_the_start_is_told_not_raised(name, value, expected):
+    sentence = f"^{name} is .*; expected {expected}: "
+    with Rig(**{name: value}) as rig, pytest.raises(ParameterError, match=sentence):
         rig.parameters.read()
+
+
+def test_a_long_value_is_shown_in_part():
+    sentence = refusal(RULES["instruction"], "instruction", "x" * 10_000)
+    assert len(sentence) < 300 and "xxx...; expected" in sentence
 
 
 def test_a_whole_number_at_the_start_serves_as_a_real_one():

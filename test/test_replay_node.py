@@ -342,7 +342,7 @@ def damaged(path: Path) -> Path:
         ({"path": "{bag}", "rate": "fast"}, "rate"),
         ({"path": "{bag}", "stamps": "later"}, "now or recorded"),
         ({"path": "{bag}", "topics": "[/elsewhere]"}, "/elsewhere"),
-        ({"path": "{bag}", "topics": "[1, 2]"}, "a list of topics"),
+        ({"path": "{bag}", "topics": "[1, 2]"}, "a list of texts"),
         ({"path": "{bag}", "fps": 10.0}, "bag"),
         ({"path": "{text}"}, "video"),
         ({"path": "{damaged}"}, "damaged"),

@@ -418,14 +418,14 @@ REFUSED = [
         {"type": "controller_switch", "target": "/a", "values": ["x"], "activate": ["safe_stop"]},
         "it.activate is 'safe_stop', which is named like an emergency stop",
     ),
-    ({"type": "press", "target": "/a"}, "it.type is 'press'; expected trigger or set_bool"),
+    ({"type": "press", "target": "/a"}, "it.type is 'press'; expected trigger, set_bool"),
     ({"type": "trigger"}, "it.target is empty"),
     ({"type": "trigger", "target": "/a b"}, "it.target is '/a b'; expected a ROS name"),
     ({"type": "string", "target": "/a"}, "it.values is empty"),
     ({"type": "lifecycle", "target": "/a", "values": ["halt"]}, "expected transitions among"),
     ({"type": "trigger", "target": "/a", "when": ["sucess"]}, "it.when names 'sucess'"),
     ({"type": "trigger", "target": "/a", "retries": -1}, "it.retries is -1; expected 0 to 100"),
-    ({"type": "trigger", "target": "/a", "timeout": "x"}, "it.timeout is 'x'; expected float"),
+    ({"type": "trigger", "target": "/a", "timeout": "x"}, "it.timeout is 'x'; expected a number"),
 ]
 
 

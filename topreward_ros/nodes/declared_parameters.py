@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
@@ -10,6 +10,15 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 Settings = TypeVar("Settings")
+
+LONGEST_SHOWN = 80
+"""Characters of a refused value."""
+_KINDS = {
+    str: ("a text", "texts"),
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    bool: ("true or false", ""),
+}
 
 
 class ParameterError(ValueError):
@@ -22,6 +31,7 @@ def parameter(
     *,
     choices: Sequence[str] = (),
     limits: tuple[float, float] | None = None,
+    check: Callable[[Any], str | None] = lambda value: None,
     fixed: bool = True,
     **more: Any,
 ) -> Any:
@@ -32,33 +42,28 @@ def parameter(
         description: its meaning, and its unit first where it has one.
         choices: the only allowed texts.
         limits: the least and the largest allowed number.
+        check: returns what was expected in place of a value of the right type, or None.
         fixed: whether it can be set at the start only.
         more: what else the node wants to know of it.
     """
-    known = {"choices": tuple(choices), "limits": limits, "fixed": fixed}
+    known = {"choices": tuple(choices), "limits": limits, "check": check, "fixed": fixed}
     return field(default=default, metadata={"description": description, **known, **more})
 
 
 def declare(
-    node: Node,
-    kind: type[Settings],
-    problem: Callable[[Any, str, Any], str | None],
-    *,
-    prefix: str = "",
-    empty_is_default: bool = False,
+    node: Node, kind: type[Settings], *, prefix: str = "", empty_is_default: bool = False
 ) -> Settings:
     """Declares all fields of a dataclass on a node and returns their values.
 
     Args:
         node: takes them.
         kind: the dataclass.
-        problem: returns the sentence on a field, its parameter's name and a bad value, or None.
         prefix: of the parameters' names.
         empty_is_default: whether the default stands in for an empty list, which in YAML has no
             type.
 
     Raises:
-        ParameterError: a value has a problem.
+        ParameterError: a value is not allowed.
     """
     values = {}
     for rule in fields(kind):
@@ -66,7 +71,7 @@ def declare(
         value = given_value(node, rule, name)
         if empty_is_default and value in (None, ()):
             value = rule.default
-        if sentence := problem(rule, name, value):
+        if sentence := refusal(rule, name, value):
             raise ParameterError(sentence)
         node.declare_parameter(name, plain(value), descriptor(rule), ignore_override=True)
         values[rule.name] = value
@@ -89,25 +94,38 @@ def _in_kind(value: Any, default: Any) -> Any:
     return float(value) if isinstance(default, float) and type(value) is int else value
 
 
-def refusal(rule: Any, subject: str, value: Any, kinds: Mapping[str, str]) -> str | None:
-    """Returns one sentence on what is wrong with a value, or None.
+def refusal(rule: Any, name: str, value: Any) -> str | None:
+    """Returns one sentence on what is wrong with a value of the parameter `name`, or None."""
+    expected = _expected(rule, frozen(value))
+    if expected is None:
+        return None
+    shown = repr(plain(value))
+    shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[: LONGEST_SHOWN - 3]}..."
+    return f"{name} is {shown}; expected {expected.rstrip('.')}."
 
-    Args:
-        rule: the parameter's field.
-        subject: what the sentence calls the parameter.
-        value: judged; lists are tuples.
-        kinds: the words for types, by their annotation; without words it speaks for itself.
-    """
-    choices, limits = rule.metadata["choices"], rule.metadata["limits"]
+
+def _expected(rule: Any, value: Any) -> str | None:
+    choices, limits, check = (rule.metadata[key] for key in ("choices", "limits", "check"))
     if not _is_like(value, rule.default):
-        expected = kinds.get(rule.type, rule.type)
+        expected = _kind_of(rule.default)
     elif choices and value not in choices:
-        expected = " or ".join(choices)
+        expected = _either(choices)
     elif limits and not limits[0] <= value <= limits[1]:
         expected = f"{limits[0]:g} to {limits[1]:g}"
     else:
-        return None
-    return f"{subject} is {value!r}; expected {expected}: {rule.metadata['description']}"
+        return check(value)
+    return f"{expected}: {rule.metadata['description']}"
+
+
+def _kind_of(default: Any) -> str:
+    if not isinstance(default, tuple):
+        return _KINDS[type(default)][0]
+    count = "" if isinstance(default[0], str) else f"{len(default)} "
+    return f"a list of {count}{_KINDS[type(default[0])][1]}"
+
+
+def _either(choices: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
 
 def _is_like(value: Any, default: Any) -> bool:
@@ -120,10 +138,10 @@ def _is_like(value: Any, default: Any) -> bool:
 
 def descriptor(rule: Any) -> ParameterDescriptor:
     """Returns what ROS is told of a parameter."""
-    limits = rule.metadata["limits"]
+    choices, limits = rule.metadata["choices"], rule.metadata["limits"]
     told = ParameterDescriptor(
         description=rule.metadata["description"],
-        additional_constraints=" or ".join(rule.metadata["choices"]),
+        additional_constraints=f"{_either(choices)}." if choices else "",
         read_only=rule.metadata["fixed"],
     )
     if limits and isinstance(rule.default, int):

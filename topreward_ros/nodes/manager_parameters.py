@@ -28,7 +28,6 @@ REASONS = tuple(
     getattr(EpisodeEvent, name) for name in sorted(dir(EpisodeEvent)) if name.startswith("REASON_")
 )
 """Every reason for which an episode can end."""
-_KINDS = {"tuple[str, ...]": "a list of texts"}
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ class ManagerSettings:
         """
         self._node = node
         self._rules = {rule.name: rule for rule in fields(ManagerParameters)}
-        first = declare(node, ManagerParameters, _problem, empty_is_default=True)
+        first = declare(node, ManagerParameters, empty_is_default=True)
         self.actions: dict[str, StopActionSettings] = {}
         """The stop actions by name, in their order."""
         for name in filled(first.stop_actions):
@@ -151,9 +150,7 @@ class ManagerSettings:
                 f"stop_actions names {name!r}; expected names of letters, digits and underscores, "
                 "each once and none that a parameter of the manager has."
             )
-        settings = declare(
-            self._node, StopActionSettings, _problem, prefix=f"{name}.", empty_is_default=True
-        )
+        settings = declare(self._node, StopActionSettings, prefix=f"{name}.", empty_is_default=True)
         if unknown := [reason for reason in settings.when if reason not in REASONS]:
             raise ParameterError(
                 f"{name}.when names {', '.join(map(repr, unknown))}; expected reasons among "
@@ -171,7 +168,7 @@ class ManagerSettings:
     def _refuse(self, parameters: list[Parameter]) -> SetParametersResult:
         for given in parameters:
             rule = self._rules.get(given.name)
-            problem = rule and _problem(rule, given.name, frozen(given.value))
+            problem = rule and refusal(rule, given.name, given.value)
             if problem:
                 return SetParametersResult(successful=False, reason=problem)
         return SetParametersResult(successful=True)
@@ -180,7 +177,3 @@ class ManagerSettings:
 def filled(texts: Sequence[str]) -> list[str]:
     """Returns the texts that are not empty: YAML has no typed empty list, [""] stands for it."""
     return [text for text in texts if text]
-
-
-def _problem(rule: Any, name: str, value: Any) -> str | None:
-    return refusal(rule, name, value, _KINDS)

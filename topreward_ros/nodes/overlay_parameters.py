@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from rclpy.node import Node
 
-from topreward_ros.nodes.declared_parameters import ParameterError, declare, parameter, refusal
+from topreward_ros.nodes.declared_parameters import ParameterError, declare, parameter
 from topreward_ros.video.mosaic import Layout, LayoutError
 
 LONGEST_SIDE = 4096
-_KINDS = {
-    "str": "a text",
-    "int": "an integer",
-    "float": "a number",
-    "tuple[str, ...]": "a list of texts",
-    "tuple[float, ...]": "three numbers, [x, y, z]",
-}
 
 
 @dataclass(frozen=True)
@@ -66,13 +58,9 @@ def declare_parameters(node: Node) -> OverlayParameters:
     Raises:
         ParameterError: a value is of another type, out of range or not among the choices.
     """
-    parameters = declare(node, OverlayParameters, _problem)
+    parameters = declare(node, OverlayParameters)
     try:
         Layout.named(parameters.layout).check(max(1, len(parameters.own_cameras)))
     except LayoutError as error:
         raise ParameterError(f"layout and cameras contradict each other: {error}") from None
     return parameters
-
-
-def _problem(rule: Any, name: str, value: Any) -> str | None:
-    return refusal(rule, f"The parameter {name}", value, _KINDS)

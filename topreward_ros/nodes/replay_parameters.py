@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from rclpy.node import Node
 
-from topreward_ros.nodes.declared_parameters import declare, parameter, refusal
-
-_KINDS = {
-    **{name: f"a {name} value" for name in ("str", "int", "float", "bool")},
-    "tuple[str, ...]": "a list of topics",
-}
+from topreward_ros.nodes.declared_parameters import declare, parameter
 
 
 @dataclass(frozen=True)
@@ -63,8 +57,4 @@ def declare_parameters(node: Node) -> ReplayParameters:
     Raises:
         ParameterError: a value is of another type, out of range or not among the choices.
     """
-    return declare(node, ReplayParameters, _problem)
-
-
-def _problem(rule: Any, name: str, value: Any) -> str | None:
-    return refusal(rule, f"The parameter {name}", value, _KINDS)
+    return declare(node, ReplayParameters)

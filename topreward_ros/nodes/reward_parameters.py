@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
-from topreward_ros.method.prompt import PromptForm
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.validate_topic_name import validate_topic_name
+
+from topreward_ros.method.prompt import InstructionError, PromptForm, validate_instruction
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.models.settings import LARGEST_RATE, LARGEST_SIDE
 from topreward_ros.models.thinning import DEFAULT_LIMIT
 from topreward_ros.nodes.declared_parameters import parameter
 from topreward_ros.video.mosaic import Layout
@@ -24,15 +29,58 @@ class Change(str, Enum):
     NEVER = "at the start only"
 
 
-def _is(
-    default: Any, description: str, change: Change, *, pattern: str = "", **allowed: Any
-) -> Any:
-    fixed = change is Change.NEVER
-    return parameter(default, description, fixed=fixed, change=change, pattern=pattern, **allowed)
+def _is(default: Any, description: str, change: Change, **allowed: Any) -> Any:
+    return parameter(default, description, fixed=change is Change.NEVER, change=change, **allowed)
 
 
 def _names(enum: type[Enum]) -> list[str]:
     return [member.value for member in enum]
+
+
+def _model(value: str) -> str | None:
+    known = "a hub id, a checkpoint directory, demo, or random:<directory with a config.json>"
+    return None if value and value == value.strip() else known
+
+
+def _device(value: str) -> str | None:
+    known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", value)
+    return None if known else "auto, cpu, cuda or cuda:<number>"
+
+
+def _frame_size(value: tuple[int, ...]) -> str | None:
+    if value == (0, 0) or all(16 <= side <= LARGEST_SIDE for side in value):
+        return None
+    return f"two sides of 16 to {LARGEST_SIDE} px, [height, width], or [0, 0] for the model's own"
+
+
+def _even(value: int) -> str | None:
+    return "an even number" if value % 2 else None
+
+
+def _threshold(value: float) -> str | None:
+    if math.isnan(value) or -math.inf < value <= 0.0:
+        return None
+    return "a log-probability of at most 0 (nat), or .nan for the calibration's or model's own"
+
+
+def _instruction(value: str) -> str | None:
+    try:
+        if value:
+            validate_instruction(value)
+    except InstructionError as error:
+        return f"one sentence of plain text. {error}"
+    return None
+
+
+def _cameras(value: tuple[str, ...]) -> str | None:
+    if not 1 <= len(value) <= 16 or len(set(value)) != len(value):
+        return "1 to 16 image topics, each once"
+    for topic in value:
+        try:
+            validate_topic_name(topic)
+        except (InvalidTopicNameException, ValueError):
+            return f"names of image topics, and {topic!r} cannot be one"
+    return None
 
 
 @dataclass(frozen=True)
@@ -43,13 +91,13 @@ class RewardParameters:
         "Qwen/Qwen3-VL-8B-Instruct",
         "Hub id, checkpoint directory, demo, or random:<directory with a config.json>.",
         Change.UNCONFIGURED,
-        pattern=r"\S(.*\S)?",
+        check=_model,
     )
     device: str = _is(
         "auto",
         "auto (a GPU where there is one), cpu, cuda or cuda:<number>.",
         Change.UNCONFIGURED,
-        pattern=r"auto|cpu|cuda(:\d+)?",
+        check=_device,
     )
     dtype: str = _is(
         "auto",
@@ -64,13 +112,17 @@ class RewardParameters:
         "raw", "Form of the prompt.", Change.UNCONFIGURED, choices=_names(PromptForm)
     )
     frame_size: tuple[int, ...] = _is(
-        (0, 0), "[height, width] in px; [0, 0]: the model's own.", Change.UNCONFIGURED
+        (0, 0),
+        "[height, width] in px; [0, 0]: the model's own.",
+        Change.UNCONFIGURED,
+        check=_frame_size,
     )
     max_pairs: int = _is(
         DEFAULT_LIMIT,
         "Pairs of frames kept at most, an even number; bounds memory and the cost of an update.",
         Change.UNCONFIGURED,
         limits=(4, 4096),
+        check=_even,
     )
     attention: str = _is(
         "sdpa", "Attention kernel.", Change.UNCONFIGURED, choices=("sdpa", "eager")
@@ -82,12 +134,16 @@ class RewardParameters:
         Change.UNCONFIGURED,
     )
     instruction: str = _is(
-        "", "The task in words; empty: wait for one on task_instruction.", Change.ALWAYS
+        "",
+        "The task in words; empty: wait for one on task_instruction.",
+        Change.ALWAYS,
+        check=_instruction,
     )
     cameras: tuple[str, ...] = _is(
         ("/camera/image_raw",),
         "Image topics, 1 to 16, in the order of the layout.",
         Change.UNCONFIGURED,
+        check=_cameras,
     )
     transport: str = _is(
         "auto",
@@ -108,7 +164,7 @@ class RewardParameters:
         0.0,
         "Frames per second of camera time; 0.0: the model's own, usually 2.0.",
         Change.EPISODE,
-        limits=(0.0, 60.0),
+        limits=(0.0, LARGEST_RATE),
     )
     motion_gate: bool = _is(True, "Leave frames out that show nothing new.", Change.EPISODE)
     motion_threshold: float = _is(
@@ -128,6 +184,7 @@ class RewardParameters:
         "nat, at most 0; .nan: the calibration's or else the model's own. Without any, success is "
         "never claimed.",
         Change.EPISODE,
+        check=_threshold,
     )
     success_window: int = _is(
         3, "Readings in the mean that is the success score.", Change.EPISODE, limits=(1, 1000)

@@ -1,4 +1,4 @@
-"""Parameters on a node: declared with their descriptors, refused with a sentence.
+"""The reward node's parameters while it runs: declared, refused with a sentence.
 
 A bad value at the start does not end the process: the default stands in, and `configure` refuses
 with the sentence until the parameter is set right. A bad value later is refused when it is set.
@@ -19,8 +19,8 @@ from topreward_ros.nodes.declared_parameters import (
     frozen,
     given_value,
     plain,
+    refusal,
 )
-from topreward_ros.nodes.parameter_checks import problem_of
 from topreward_ros.nodes.reward_parameters import RULES, Change, RewardParameters
 from topreward_ros.video.mosaic import Layout, LayoutError
 
@@ -81,7 +81,7 @@ class NodeParameters:
 
     def _declare(self, rule: Any) -> None:
         value = plain(given_value(self._node, rule, rule.name))
-        problem = problem_of(rule.name, value)
+        problem = refusal(rule, rule.name, value)
         if problem:
             self.problems[rule.name] = problem
             self._node.get_logger().error(problem)
@@ -91,7 +91,8 @@ class NodeParameters:
     def _refuse(self, parameters: list[Parameter]) -> SetParametersResult:
         given = {p.name: plain(p.value) for p in parameters if p.name in RULES}
         problems = [
-            problem_of(name, value) or self._untimely(RULES[name]) for name, value in given.items()
+            refusal(RULES[name], name, value) or self._untimely(RULES[name])
+            for name, value in given.items()
         ]
         if not any(problems) and given.keys() & _TOGETHER:
             now = {name: plain(self._node.get_parameter(name).value) for name in _TOGETHER}
@@ -128,6 +129,6 @@ def _contradiction(layout: str, cameras: Sequence[str]) -> str | None:
 
 def _descriptor(rule: Any) -> ParameterDescriptor:
     told = descriptor(rule)
-    choices = [f"One of {', '.join(rule.metadata['choices'])}."] if rule.metadata["choices"] else []
-    told.additional_constraints = " ".join([*choices, f"Set {rule.metadata['change'].value}."])
+    timely = f"Set {rule.metadata['change'].value}."
+    told.additional_constraints = f"{told.additional_constraints} {timely}".strip()
     return told
