@@ -13,7 +13,7 @@ from reward_stack import stack
 from topreward_ros.nodes.playback import stamp_of
 from topreward_ros.nodes.replay_node import to_ros
 from topreward_ros.offline.label import main
-from topreward_ros.video.recording import open_recording
+from topreward_ros.video.opening import open_recording
 
 TASK = "put the red cube on the disc"
 ALWAYS = -1000.0

@@ -12,13 +12,9 @@ import pytest
 from PIL import Image
 
 from topreward_ros.offline.film import overlaid
-from topreward_ros.offline.report import (
-    EpisodeReport,
-    FrameLog,
-    LoggedReading,
-    ReportError,
-    write_report,
-)
+from topreward_ros.offline.frame_log import FrameLog
+from topreward_ros.offline.report import EpisodeReport, LoggedReading, ReportError
+from topreward_ros.offline.report_files import write_report
 
 START = 1_700_000_000.0
 """S; the episode's first frame."""

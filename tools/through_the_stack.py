@@ -21,7 +21,7 @@ from tools.stack_run import Passage, StackBroke, running
 from topreward_ros.nodes.demo import isolate
 from topreward_ros.nodes.stack import parameter_files
 from topreward_ros.offline.labelled_recordings import LabelledRecording, read_labels
-from topreward_ros.video.recording import open_recording
+from topreward_ros.video.opening import open_recording
 
 DEMO_SCENE = (
     "The demo model knows nothing but the simulated SO-101 scene. With any other scene, such as "

@@ -31,7 +31,7 @@ from topreward_ros.nodes.episode_watch import EpisodeWatch
 from topreward_ros.nodes.live_view import View, open_view
 from topreward_ros.nodes.node_commands import node_command
 from topreward_ros.nodes.processes import ProcessGroup
-from topreward_ros.offline.report import EpisodeReport, write_report
+from topreward_ros.offline.report import EpisodeReport
 
 REWARD_NODE = "/topreward/reward_node"
 START_LIMIT = 120.0
@@ -267,6 +267,9 @@ class Demo:
         return f"{text.split(']: ', 1)[-1]} (see {log})"
 
     def _report(self) -> None:
+        # Imported here: matplotlib and encoders take a second, which the start would wait for.
+        from topreward_ros.offline.report_files import write_report
+
         report = EpisodeReport(
             model=self._options.model,
             instruction=self._episode.instruction,

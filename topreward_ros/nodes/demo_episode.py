@@ -10,7 +10,7 @@ import yaml
 
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.nodes.node_commands import package_directory
-from topreward_ros.video.recording import open_recording
+from topreward_ros.video.opening import open_recording
 
 SHIPPED = ("success", "failure")
 DESCRIPTION = "episode.yaml"

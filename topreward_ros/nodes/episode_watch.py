@@ -16,7 +16,8 @@ from std_msgs.msg import Bool
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.live_view import View
-from topreward_ros.offline.report import FrameLog, LoggedReading
+from topreward_ros.offline.frame_log import FrameLog
+from topreward_ros.offline.report import LoggedReading
 from topreward_ros.video.image import ImageError, decode, stamp_seconds
 
 QUEUE = 100

@@ -32,7 +32,8 @@ from topreward_ros.nodes.playback import NANO, Cue, Playback, Stamps
 from topreward_ros.nodes.replay_parameters import declare_parameters
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.video.image import ImageMessage, decode
-from topreward_ros.video.recording import Recording, open_recording
+from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recording import Recording
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

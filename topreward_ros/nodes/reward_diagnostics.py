@@ -21,8 +21,13 @@ from topreward_ros.nodes.diagnostics import (
 from topreward_ros.nodes.episode_setup import promise_ends
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from topreward_msgs.msg import RewardStamped
-    from topreward_ros.nodes.reward_node import RewardNode
+    from topreward_ros.nodes.episode_runner import EpisodeRunner
+    from topreward_ros.nodes.lifecycle import GuardedLifecycleNode
+    from topreward_ros.nodes.node_parameters import NodeParameters
+    from topreward_ros.nodes.scoring_thread import ScoringThread
 
 LAGGING_FRAMES = 3
 """Waiting frames from which scoring counts as behind."""
@@ -31,30 +36,46 @@ LAGGING_FRAMES = 3
 class RewardDiagnostics:
     """Reads the node's state and makes its diagnostics."""
 
-    def __init__(self, node: RewardNode) -> None:
+    def __init__(
+        self,
+        node: GuardedLifecycleNode,
+        settings: NodeParameters,
+        scoring: ScoringThread,
+        runner: EpisodeRunner,
+    ) -> None:
         """Starts without a former report.
 
         Args:
-            node: is read, never changed.
+            node: is read, as all of its parts are, and never changed.
+            settings: its parameters.
+            scoring: its thread with the model.
+            runner: runs its episodes.
         """
         self._node = node
+        self._settings = settings
+        self._scoring = scoring
+        self._runner = runner
         self._rates = Rates()
 
-    def message(self) -> DiagnosticArray:
-        """Returns the report of now."""
+    def message(self, camera_problems: Mapping[str, str]) -> DiagnosticArray:
+        """Returns the report of now.
+
+        Args:
+            camera_problems: by topic, why a camera could not be subscribed.
+        """
         name = self._node.get_fully_qualified_name().lstrip("/")
-        parts = [self._model(), self._episode(), *self._cameras()]
+        parts = [self._model(), self._episode(), *self._cameras(camera_problems)]
         statuses: list[DiagnosticStatus] = [diagnostic_status(name, *part) for part in parts]
         return diagnostic_array(self._node.get_clock().now().to_msg(), statuses)
 
     def _model(self) -> tuple[str, bytes, str, dict[str, str]]:
-        node, equipment = self._node, self._node.runner.equipment
+        node, equipment = self._node, self._runner.equipment
         scorer = equipment.scorer if equipment else None
         level, text = OK, f"The node is {node.state}."
         if node.failure:
             level, text = ERROR, node.failure
-        elif node.settings.problems:
-            level, text = WARN, " ".join(node.settings.problems.values())
+        elif self._settings.problems:
+            level, text = WARN, " ".join(self._settings.problems.values())
         values = {
             "state": node.state,
             "model": scorer.name if scorer else "",
@@ -65,43 +86,44 @@ class RewardDiagnostics:
         return "model", level, text, values
 
     def _episode(self) -> tuple[str, bytes, str, dict[str, str]]:
-        node, episode = self._node, self._node.runner.episode
+        runner, episode = self._runner, self._runner.episode
         last = episode.last if episode else None
         readings = last.index + 1 if last else 0
-        pending = node.scoring.pending
+        pending = self._scoring.pending
         values = {
             "episode_id": episode.episode_id if episode else "",
-            "instruction": node.runner.instruction,
+            "instruction": runner.instruction,
             "readings": str(readings),
             "reading_rate_hz": f"{self._rates.rate('readings', readings, time.monotonic()):.2f}",
             "frames_selected": str(episode.intake.selected if episode else 0),
             "frames_without_motion": str(episode.intake.gated if episode else 0),
             "pending_frames": str(pending),
-            "merged_frames": str(node.scoring.merged),
-            **_percentiles("latency", node.runner.latencies),
-            **_percentiles("picture", node.runner.pictures),
-            **_percentiles("overhead", node.runner.overheads),
+            "merged_frames": str(self._scoring.merged),
+            **_percentiles("latency", runner.latencies),
+            **_percentiles("picture", runner.pictures),
+            **_percentiles("overhead", runner.overheads),
             "model_time_ms": f"{last.model_time * 1e3:.1f}" if last else "nan",
             "lost_cameras": " ".join(self._lost()),
         }
         return "episode", *self._verdict(pending), values
 
     def _verdict(self, pending: int) -> tuple[bytes, str]:
-        node, episode = self._node, self._node.runner.episode
-        if node.state != "active":
+        runner, episode = self._runner, self._runner.episode
+        if self._node.state != "active":
             return OK, "No episode: the node is not active."
-        if node.runner.halted:
-            return ERROR, node.runner.halted
+        if runner.halted:
+            return ERROR, runner.halted
         if episode is None:
             return WARN, "Waiting for an instruction on task_instruction."
         if self._lost():
             return ERROR, f"Without usable image: {', '.join(self._lost())}."
-        if pending >= LAGGING_FRAMES or node.scoring.merged:
+        merged = self._scoring.merged
+        if pending >= LAGGING_FRAMES or merged:
             return WARN, (
-                f"Scoring is {max(pending, node.scoring.merged)} frames behind; scores are merged, "
-                "and success is not claimed over merged ones."
+                f"Scoring is {max(pending, merged)} frames behind; scores are merged, and success "
+                "is not claimed over merged ones."
             )
-        limit = promise_ends(node.runner.equipment.calibration, node.runner.instruction)
+        limit = promise_ends(runner.equipment.calibration, runner.instruction)
         if limit is not None and _undecided_after(limit, episode.last):
             return WARN, (
                 f"No success is claimed any more: the episode is longer than {limit:g} s, the "
@@ -112,23 +134,23 @@ class RewardDiagnostics:
         return OK, "Scoring." if episode.last else "Waiting for the first frame."
 
     def _lost(self) -> list[str]:
-        equipment = self._node.runner.equipment
+        equipment = self._runner.equipment
         return equipment.watch.lost if equipment else []
 
-    def _cameras(self) -> list[tuple[str, bytes, str, dict[str, str]]]:
-        node, now = self._node, time.monotonic()
-        if node.cameras is None or node.runner.equipment is None:
+    def _cameras(self, problems: Mapping[str, str]) -> list[tuple[str, bytes, str, dict[str, str]]]:
+        equipment, now = self._runner.equipment, time.monotonic()
+        if equipment is None:
             return []
         return [
             camera_status(
                 camera,
                 topic=topic,
-                problem=node.cameras.problems.get(topic, ""),
+                problem=problems.get(topic, ""),
                 rate=self._rates.rate(topic, camera.received, now),
                 age=now - camera.last_heard,
-                watched=node.state == "active",
+                watched=self._node.state == "active",
             )
-            for topic, camera in node.runner.equipment.watch.cameras.items()
+            for topic, camera in equipment.watch.cameras.items()
         ]
 
 

@@ -84,10 +84,13 @@ class RewardNode(GuardedLifecycleNode):
     def _add_timers(self) -> None:
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused /clock stops no watchdog
         diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        report = RewardDiagnostics(self)
-        self.create_timer(
-            REPORT_PERIOD, lambda: diagnostics.publish(report.message()), clock=steady
-        )
+        report = RewardDiagnostics(self, self.settings, self.scoring, self.runner)
+
+        def publish() -> None:
+            problems = self.cameras.problems if self.cameras else {}
+            diagnostics.publish(report.message(problems))
+
+        self.create_timer(REPORT_PERIOD, publish, clock=steady)
         self.create_timer(WATCH_PERIOD, self._watch_cameras, clock=steady)
         self.create_timer(LOOK_UP_PERIOD, self._look_up_cameras, clock=steady)
         if self.get_parameter("autostart").value:

@@ -37,7 +37,7 @@ from topreward_ros.offline.scoring_options import (
     load_model,
     scoring_setup,
 )
-from topreward_ros.video.recording import open_recording
+from topreward_ros.video.opening import open_recording
 
 if TYPE_CHECKING:
     from topreward_ros.method.calibration import ScoringSetup

@@ -27,7 +27,8 @@ from topreward_ros.offline.scoring_options import (
     load_model,
     scoring_setup,
 )
-from topreward_ros.video.recording import Recording, open_recording
+from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recording import Recording
 from topreward_ros.video.selection import ClockJump
 
 if TYPE_CHECKING:

@@ -1,24 +1,17 @@
-"""What is left of one episode for people: a summary, a plot, and the camera's video with the curve.
+"""What is left of one episode for people: what was published, and what the cameras saw.
 
-Takes what was published and what the cameras saw; it computes no reward of its own.
+It computes no reward of its own.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-JPEG_QUALITY = 95
+from topreward_ros.offline.frame_log import FrameLog
 
 
 class ReportError(ValueError):
@@ -60,55 +53,6 @@ class LoggedReading:
     pending_frames: int = 0
     progress_source: str = "running"
     reward_form: str = "difference"
-
-
-class FrameLog:
-    """Pictures with their stamps, kept as JPEG: an hour of raw video would not fit into memory."""
-
-    def __init__(self, max_rate: float = 15.0) -> None:
-        """Keeps at most `max_rate` pictures a second of camera time."""
-        self._period = 1.0 / max_rate
-        self._stamps: list[float] = []
-        self._encoded: list[NDArray[np.uint8]] = []
-        self.seen = 0
-        """Pictures that were offered, kept or not."""
-
-    def __len__(self) -> int:
-        """Returns how many pictures were kept."""
-        return len(self._stamps)
-
-    @property
-    def stamps(self) -> list[float]:
-        """(N,) s, of the pictures that were kept."""
-        return list(self._stamps)
-
-    def due(self, stamp: float) -> bool:
-        """Counts a picture of this stamp, s, and says whether it is to be decoded and kept."""
-        self.seen += 1
-        # A tenth of the period is allowed for jitter: a 15 Hz camera at 15 Hz keeps every frame.
-        return not self._stamps or stamp - self._stamps[-1] >= 0.9 * self._period
-
-    def add(self, stamp: float, picture: NDArray[np.uint8]) -> None:
-        """Keeps a picture, uint8 RGB (H, W, 3), with its stamp, s."""
-        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(picture[:, :, ::-1]), quality)
-        self._stamps.append(stamp)
-        self._encoded.append(encoded)
-
-    def clear(self) -> None:
-        """Forgets the pictures; the count goes on."""
-        self._stamps.clear()
-        self._encoded.clear()
-
-    def picture(self, index: int) -> NDArray[np.uint8]:
-        """Returns a kept picture, uint8 RGB (H, W, 3)."""
-        picture = cv2.imdecode(self._encoded[index], cv2.IMREAD_COLOR)
-        return np.ascontiguousarray(picture[:, :, ::-1])
-
-    def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Yields (stamp in s, picture uint8 RGB (H, W, 3)) in order."""
-        for index, stamp in enumerate(self._stamps):
-            yield stamp, self.picture(index)
 
 
 @dataclass(frozen=True)
@@ -186,40 +130,6 @@ class EpisodeReport:
             **self.extra,
         }
         return {name: _for_json(value) for name, value in values.items()}
-
-
-def write_summary(report: EpisodeReport, path: Path) -> None:
-    """Writes the summary as JSON; what is not a finite number is null there."""
-    path.write_text(json.dumps(report.summary(), indent=2, allow_nan=False) + "\n")
-
-
-def write_report(report: EpisodeReport, directory: Path, *, gif: bool = False) -> list[Path]:
-    """Writes summary.json, curve.png and overlay.mp4 into a directory, which is made.
-
-    Args:
-        report: the episode.
-        directory: where to.
-        gif: overlay.gif as well.
-
-    Returns:
-        What was written; without pictures there is no film.
-
-    Raises:
-        OSError: the directory cannot be written.
-    """
-    # Imported here: matplotlib and encoders take a second that nodes do not have.
-    from topreward_ros.offline.curve import draw_curve
-    from topreward_ros.offline.film import write_film, write_gif
-
-    directory.mkdir(parents=True, exist_ok=True)
-    writers = {"summary.json": write_summary, "curve.png": draw_curve}
-    if len(report.frames):
-        writers["overlay.mp4"] = write_film
-        if gif:
-            writers["overlay.gif"] = write_gif
-    for name, write in writers.items():
-        write(report, directory / name)
-    return [directory / name for name in writers]
 
 
 def _for_json(value: object) -> object:

@@ -6,14 +6,13 @@ through as often as wanted.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from pathlib import Path
 
     from topreward_ros.video.image import ImageMessage
 
@@ -92,38 +91,6 @@ class Recording(ABC):
     @abstractmethod
     def _images(self, topics: frozenset[str]) -> Iterator[RecordedImage]:
         """Goes through the messages of topics that exist."""
-
-
-def open_recording(path: str | Path, fps: float | None = None) -> Recording:
-    """Opens a recorded episode.
-
-    Args:
-        path: a rosbag2 directory, a single `.mcap` or `.db3` file, or a video file.
-        fps: frames per second of a video file, instead of what the file states.
-
-    Raises:
-        RecordingError: nothing there, damaged, without images, or a video without a frame rate.
-    """
-    path = Path(path).expanduser()
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise RecordingError(f"The frame rate is {fps} per second; expected a number above zero.")
-    if not path.exists():
-        raise RecordingError(
-            f"{path} does not exist; expected a rosbag2 directory, an .mcap or .db3 file, or a "
-            "video file."
-        )
-    if path.is_file() and path.suffix not in BAG_SUFFIXES:
-        from topreward_ros.video.video_file import VideoFile
-
-        return VideoFile(path, fps)
-    if fps is not None:
-        raise RecordingError(
-            f"{path} is a bag, whose messages have their own time stamps; a frame rate is for "
-            "video files."
-        )
-    from topreward_ros.video.bag import Bag
-
-    return Bag(path)
 
 
 def one_line(error: Exception) -> str:
