@@ -22,8 +22,6 @@ from topreward_ros.nodes.reward_events import standing_faults
 from topreward_ros.nodes.stop_actions import StopActions
 from topreward_ros.nodes.waiting import Turn, Waiting
 
-TOLERANCE = 1e-3
-"""s; stamps of cameras do not add up to exact seconds."""
 GOES_ON = {
     EpisodeEvent.REASON_RESET,
     EpisodeEvent.REASON_CLOCK_JUMP,
@@ -230,30 +228,16 @@ class EpisodeControl:
             self._on_other_instruction(reading.instruction)
             return
         episode.take(reading)
-        if reading.episode_time - TOLERANCE > episode.time_limit:
-            self._time_out(episode)  # merged readings: success within the limit was not shown
-        elif episode.successful and reading.episode_time + TOLERANCE >= episode.min_duration:
-            self.end(
-                EpisodeEvent.REASON_SUCCESS,
-                f"The success score {reading.success_score:.2f} nat stayed above "
-                f"{reading.success_threshold:.2f}.",
-            )
-        elif reading.episode_time + TOLERANCE >= episode.time_limit:
-            self._time_out(episode)
+        if verdict := episode.verdict():
+            self.end(*verdict)
 
     def watch(self) -> None:
         """Looks at the clock; call it often."""
-        episode, now = self.current, self._waiting.now()
-        if episode is None:
+        if self.current is None:
             return
-        patience = self._read().camera_patience
-        if now - episode.lost_since >= patience:
-            self.end(
-                EpisodeEvent.REASON_CAMERA_LOST,
-                f"{episode.lost_cameras} camera(s) stayed lost for {patience:g} s.",
-            )
-        elif now - episode.watched >= episode.time_limit:
-            self._time_out(episode)
+        overdue = self.current.overdue(self._waiting.now(), self._read().camera_patience)
+        if overdue:
+            self.end(*overdue)
 
     def _catch_up(self) -> None:
         """Takes what was told during a start; the new episode may have ended meanwhile."""
@@ -281,12 +265,6 @@ class EpisodeControl:
     async def _settle(self) -> None:
         async with self._turn.taken():
             await self._ending.finished()
-
-    def _time_out(self, episode: ManagedEpisode) -> None:
-        self.end(
-            EpisodeEvent.REASON_TIMEOUT,
-            f"There was no success within the limit of {episode.time_limit:g} s.",
-        )
 
     def _on_unasked_start(self, event: EpisodeEvent) -> None:
         former = self.current

@@ -11,7 +11,9 @@ from rclpy.task import Future
 
 from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_msgs.srv import StartEpisode
 from topreward_ros.method.prompt import validate_instruction
+from topreward_ros.method.success import TIME_TOLERANCE
 from topreward_ros.nodes.messages import event_message
 from topreward_ros.nodes.stop_actions import StopResult
 from topreward_ros.nodes.success_claim import SuccessClaim
@@ -36,6 +38,11 @@ class EpisodeRequest:
     instruction: str = ""
     time_limit: float = 0.0
     min_duration: float = -1.0
+
+    @classmethod
+    def of(cls, asked: RunEpisode.Goal | StartEpisode.Request) -> EpisodeRequest:
+        """Reads a goal or a service's request; raises ValueError as the constructor does."""
+        return cls(asked.instruction.strip(), asked.time_limit, asked.min_duration)
 
     def __post_init__(self) -> None:
         """Refuses with ValueError what nothing can be started with."""
@@ -112,6 +119,31 @@ class ManagedEpisode:
         if self.on_reading is not None:
             self.on_reading(reading)
 
+    def verdict(self) -> tuple[str, str] | None:
+        """Returns reason and one sentence of the end that the last reading brings, if it does."""
+        elapsed = self.last.episode_time
+        if elapsed - TIME_TOLERANCE > self.time_limit:
+            return self._timeout()  # merged readings: success within the limit was not shown
+        if self.successful and elapsed + TIME_TOLERANCE >= self.min_duration:
+            return EpisodeEvent.REASON_SUCCESS, (
+                f"The success score {self.last.success_score:.2f} nat stayed above "
+                f"{self.last.success_threshold:.2f}."
+            )
+        return self._timeout() if elapsed + TIME_TOLERANCE >= self.time_limit else None
+
+    def overdue(self, now: float, camera_patience: float) -> tuple[str, str] | None:
+        """Returns the same of the end that the clock brings.
+
+        Args:
+            now: s, steady clock.
+            camera_patience: s for which a camera may be lost.
+        """
+        if now - self.lost_since >= camera_patience:
+            return EpisodeEvent.REASON_CAMERA_LOST, (
+                f"{self.lost_cameras} camera(s) stayed lost for {camera_patience:g} s."
+            )
+        return self._timeout() if now - self.watched >= self.time_limit else None
+
     def lose_camera(self, now: float) -> None:
         """Notes that one more camera is silent."""
         self.lost_since = min(self.lost_since, now)
@@ -169,6 +201,10 @@ class ManagedEpisode:
             success_score=math.nan if last is None else last.success_score,
             stop_actions_done=all(result.done for result in self.stop_results),
         )
+
+    def _timeout(self) -> tuple[str, str]:
+        sentence = f"There was no success within the limit of {self.time_limit:g} s."
+        return EpisodeEvent.REASON_TIMEOUT, sentence
 
     def _elapsed(self, event: str, now: float) -> float:
         if event == EpisodeEvent.STARTED:
