@@ -1,13 +1,15 @@
-"""A controller manager where controller_manager_msgs is not installed.
+"""`controller_manager_msgs` for machines where it is not installed.
 
 Its two services travel as services that are: what they carry is a text, and DDS, clients, timeouts
-and retries are the real ones. The classes have the fields of ros2_control's definitions.
+and retries are the real ones. The classes have the fields of ros2_control's definitions that the
+package and its tests use.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -16,12 +18,12 @@ from std_srvs.srv import Trigger
 from topreward_msgs.srv import StartEpisode
 
 
-def _field(name: str) -> property:
-    def read(request: _Request) -> list[str]:
-        return json.loads(request.instruction)[name]
+def _field(name: str, default: object) -> property:
+    def read(request: StartEpisode.Request) -> object:
+        return json.loads(request.instruction or "{}").get(name, default)
 
-    def write(request: _Request, names: list[str]) -> None:
-        request.instruction = json.dumps({**json.loads(request.instruction), name: names})
+    def write(request: StartEpisode.Request, value: object) -> None:
+        request.instruction = json.dumps({**json.loads(request.instruction or "{}"), name: value})
 
     return property(read, write)
 
@@ -32,10 +34,8 @@ class _Request(StartEpisode.Request):
     BEST_EFFORT, STRICT = 1, 2
 
     def __init__(self, *, strictness: int = 0) -> None:
-        super().__init__(instruction=json.dumps({"strictness": strictness}))
-
-    activate_controllers = _field("activate")
-    deactivate_controllers = _field("deactivate")
+        super().__init__()
+        self.strictness = strictness
 
 
 # What is converted for DDS is known by the name of its class.
@@ -53,53 +53,36 @@ class ListControllers(Trigger):
     """The service `list_controllers`."""
 
 
-def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes `controller_manager_msgs.srv` importable."""
-    services = ModuleType("controller_manager_msgs.srv")
-    services.SwitchController, services.ListControllers = SwitchController, ListControllers
-    package = ModuleType("controller_manager_msgs")
-    package.srv = services
-    monkeypatch.setitem(sys.modules, package.__name__, package)
-    monkeypatch.setitem(sys.modules, services.__name__, services)
-    ok = property(lambda self: self.success)
-    monkeypatch.setattr(StartEpisode.Response, "ok", ok, raising=False)
-    listed = property(lambda self: [SimpleNamespace(**one) for one in json.loads(self.message)])
-    monkeypatch.setattr(Trigger.Response, "controller", listed, raising=False)
-
-
-class ControllerManager:
-    """Switches strictly, as ros2_control does: nothing at all where one thing cannot be.
-
-    Attributes:
-        states: by controller, `active` or `inactive`.
-        asked: all requests, in order.
-        refusals: how many switches are made and answered with no.
-    """
-
-    def __init__(self, node, name: str, **states: str) -> None:
-        """Offers both services."""
-        self.states = states
-        self.asked: list[dict] = []
-        self.refusals = 0
-        node.create_service(StartEpisode, f"{name}/switch_controller", self._switch)
-        node.create_service(Trigger, f"{name}/list_controllers", self._list)
-
-    def _switch(self, request, response):
-        asked = json.loads(request.instruction)
-        self.asked.append(asked)
-        assert asked["strictness"] == SwitchController.Request.STRICT
-        response.success = all(self.states.get(c) == "active" for c in asked["deactivate"]) and all(
-            self.states.get(c) == "inactive" for c in asked["activate"]
+FIELDS = {
+    StartEpisode.Request: {
+        "strictness": _field("strictness", 0),
+        "activate_controllers": _field("activate_controllers", []),
+        "deactivate_controllers": _field("deactivate_controllers", []),
+    },
+    StartEpisode.Response: {
+        "ok": property(lambda self: self.success, lambda self, ok: setattr(self, "success", ok))
+    },
+    Trigger.Response: {
+        "controller": property(
+            lambda self: [SimpleNamespace(**one) for one in json.loads(self.message)],
+            lambda self, states: setattr(self, "message", json.dumps([vars(s) for s in states])),
         )
-        if response.success:
-            self.states.update(dict.fromkeys(asked["deactivate"], "inactive"))
-            self.states.update(dict.fromkeys(asked["activate"], "active"))
-        if self.refusals:  # it has switched, and its answer says otherwise
-            self.refusals -= 1
-            response.success = False
-        return response
+    },
+}
 
-    def _list(self, _, response):
-        states = [{"name": name, "state": state} for name, state in self.states.items()]
-        response.success, response.message = True, json.dumps(states)
-        return response
+
+def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the package importable, where it is not."""
+    if find_spec("controller_manager_msgs"):
+        return
+    package, messages, services = (
+        ModuleType(f"controller_manager_msgs{part}") for part in ("", ".msg", ".srv")
+    )
+    messages.ControllerState = SimpleNamespace
+    services.SwitchController, services.ListControllers = SwitchController, ListControllers
+    package.msg, package.srv = messages, services
+    for module in (package, messages, services):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    for kind, fields in FIELDS.items():
+        for name, field in fields.items():
+            monkeypatch.setattr(kind, name, field, raising=False)
