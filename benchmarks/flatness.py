@@ -42,9 +42,10 @@ def measure(results: Results, name: str, scorer: LocalScorer, pairs: int, goal: 
     measured = pairs // 2 if bounded else UNBOUNDED
     long, short = _Episode(scorer, pairs), _Episode(scorer, SHORT)
     long.hurry(pairs - measured)
-    early, late, kept = [], [], []
+    early, late, kept, settling = [], [], [], []
     for _ in range(measured):
         late.append(long.update())
+        settling.append(long.settle())
         kept.append(long.kept)
         if short.pairs == SHORT:
             short.start()
@@ -62,6 +63,9 @@ def measure(results: Results, name: str, scorer: LocalScorer, pairs: int, goal: 
     operations = _operations(scorer, most) / _operations(scorer, 7)
     results.add(group, f"operations at {most} kept / at 8 pairs", operations, "x")
     results.add(group, "slowest update / at 8 pairs", max(late) / at_eight, "x")
+    if bounded:
+        work = statistics.mean(settling) / statistics.mean(early)
+        results.add(group, "settling after a reading, mean / update at 8 pairs", work, "x")
 
 
 class _Episode:
@@ -91,6 +95,10 @@ class _Episode:
             self._session.append(self._video[index], self._stamps[index])
         self.pairs += pairs
         return timed(self._session.log_prob, TASK)[0]
+
+    def settle(self) -> float:
+        """Does what is left for the pause after a reading; returns how many seconds it takes."""
+        return timed(self._session.settle)[0]
 
     def hurry(self, pairs: int) -> None:
         """Brings it up to a number of pairs in few updates."""

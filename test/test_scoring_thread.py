@@ -88,6 +88,21 @@ def test_frames_that_waited_are_all_seen_and_scored_once_with_the_same_value(sco
     assert result.reading.log_prob == pytest.approx(alone.update().log_prob, abs=1e-4)
 
 
+def test_a_reading_is_laid_out_before_the_work_that_it_did_not_need(scoring):
+    found = []
+
+    class Noting(Episode):
+        def settle(self) -> None:
+            found.append([result.reading.frames for result in scoring.collect()])
+            super().settle()
+
+    scoring.start("a", lambda scorer: Noting(scorer, TASK))
+    for index in range(2):
+        scoring.add(frame(index), 10)
+        scoring._call(lambda: None).result(PATIENCE)
+    assert found == [[1], [2]]
+
+
 def test_a_full_inbox_says_no_and_keeps_what_it_has(scoring):
     scoring.start("a", episode)
     go_on = scoring.keep_busy()

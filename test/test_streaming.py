@@ -131,6 +131,44 @@ def test_a_thinned_video_equals_a_pass_over_the_kept_pairs_from_scratch(small, l
     assert np.abs(actual - expected).max() <= TOLERANCE["float32"]
 
 
+def test_a_session_that_is_settled_scores_the_same_and_no_update_waits_for_the_shadow(
+    small, monkeypatch
+):
+    scorer = load(small, max_pairs=6)
+    expected = prefixes(scorer, 70, TASKS[:1])[:, 0]
+    assert max(tokens_of_updates(scorer, 70, monkeypatch, settle=False)[1]) > most(scorer)
+    scores, tokens = tokens_of_updates(scorer, 70, monkeypatch, settle=True)
+    assert np.array_equal(scores, expected)
+    assert max(tokens) <= most(scorer)
+
+
+def most(scorer):
+    """Tokens of an update that shows one unit, committed or provisional, and one question."""
+    backbone = scorer.backbone
+    return backbone.unit_tokens + len(backbone.suffix(TASKS[0]))
+
+
+def tokens_of_updates(scorer, frames, monkeypatch, *, settle):
+    """Scores every prefix; returns the scores, and the language model's tokens of each."""
+    session, hidden, seen = scorer.start(), scorer.backbone.hidden, []
+
+    def counted(chunks, *rest):
+        seen.append(sum(map(len, chunks)))
+        return hidden(chunks, *rest)
+
+    scores, tokens = [], []
+    with monkeypatch.context() as patched:
+        patched.setattr(scorer.backbone, "hidden", counted)
+        for frame, stamp in zip(*episode(frames), strict=True):
+            session.append(frame, stamp)
+            seen.clear()
+            scores.append(session.log_prob(TASKS[0]))
+            tokens.append(sum(seen))
+            if settle:
+                session.settle()
+    return np.array(scores), tokens
+
+
 def test_thousands_of_pairs_stay_exact_and_take_no_more_memory(small):
     limit, frames = 8, 4001
     scorer = load(small, max_pairs=limit)

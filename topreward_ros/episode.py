@@ -201,6 +201,10 @@ class Episode:
         self._readings += 1
         return reading
 
+    def settle(self) -> None:
+        """Does the work that only later readings need; meant for the pause after one."""
+        self._session.settle()
+
     def set_instruction(self, text: str) -> None:
         """Asks about another task from now on; progress, reward and success start anew.
 

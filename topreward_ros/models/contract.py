@@ -70,6 +70,12 @@ class VideoSession(Protocol):
     def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Returns one log-probability per instruction, on one video cache. Shape (n,), nats."""
 
+    def settle(self) -> None:
+        """Does the work that only later updates need; meant for the pause after a reading.
+
+        A session that is never settled gives the same scores; some of its updates take longer.
+        """
+
 
 class VideoScorer(Protocol):
     """One loaded model. Belongs to one thread; has one running session at a time."""

@@ -53,6 +53,9 @@ class RecomputeSession:
         video = self.video()
         return np.array([self.backbone.reference_log_prob(video, text) for text in instructions])
 
+    def settle(self) -> None:
+        """Does nothing: no work is left for later."""
+
     def video(self) -> list[VideoUnit]:
         """Returns the units that are kept, oldest first, with the newest one.
 

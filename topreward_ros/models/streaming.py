@@ -76,6 +76,13 @@ class StreamingSession:
             pending = []
         return torch.cat(scores).double().cpu().numpy()
 
+    @torch.inference_mode()
+    def settle(self) -> None:
+        """Brings the shadow up to the video; see `VideoSession.settle`."""
+        index = self._thinning.feed_shadow()
+        if index is not None:
+            self._shadow.append([self._features[index]])
+
     def _take_units(self) -> list[Chunk]:
         """Encodes the frames that wait; returns the units to commit with the next step."""
         commits: list[Chunk] = []
@@ -95,6 +102,7 @@ class StreamingSession:
 
     def _place(self, unit: Chunk, commits: list[Chunk]) -> list[Chunk]:
         """Decides whether a complete unit is kept; returns what is still to be committed."""
+        self.settle()
         index, self._units = self._units, self._units + 1
         self._provisional = None
         if not self._thinning.keeps(index):
@@ -108,7 +116,6 @@ class StreamingSession:
             self._thinning.keep(index)
             self._features[index] = unit
             commits = [*commits, unit]
-        self._feed_shadow()
         return commits
 
     def _thin(self) -> None:
@@ -116,8 +123,3 @@ class StreamingSession:
         self._main.take_over(self._shadow)
         kept = set(self._thinning.kept)
         self._features = {index: unit for index, unit in self._features.items() if index in kept}
-
-    def _feed_shadow(self) -> None:
-        index = self._thinning.feed_shadow()
-        if index is not None:
-            self._shadow.append([self._features[index]])

@@ -2,7 +2,8 @@
 
 At the limit every second unit goes and from then on every second new one is kept, so the kept
 units always span the episode evenly from its start. A shadow of the thinned video is filled one
-unit per commit from half occupancy on, so that the change over costs no update a burst.
+unit per commit from half occupancy on, so that the change over costs no update a burst; a session
+that is settled fills it between its updates.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Thinning:
     def feed_shadow(self) -> int | None:
         """Returns the unit that the shadow takes in this step, if one is due.
 
-        To be asked once after each `keep` and each `thin`.
+        To be asked after each `keep` and each `thin`; asked again, it says None.
         """
         if len(self.shadow) > len(self.kept) - self.limit // 2:
             return None

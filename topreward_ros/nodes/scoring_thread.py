@@ -230,6 +230,7 @@ class ScoringThread:
         self._merged = len(frames) - 1
         if reading is not None:
             self._lay_out(Scored(self._episode_id, self._baseline, reading, frames[-1]))
+        self._episode.settle()
 
     def _lay_out(self, result: Scored | Failed) -> None:
         with self._changed:
