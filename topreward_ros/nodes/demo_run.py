@@ -17,7 +17,7 @@ from topreward_ros.nodes.episode_watch import EpisodeWatch
 from topreward_ros.nodes.live_view import View, open_view
 from topreward_ros.nodes.node_commands import node_command
 from topreward_ros.nodes.processes import ProcessGroup
-from topreward_ros.offline.report import EpisodeReport
+from topreward_ros.offline.report import EpisodeReport, model_label
 
 REWARD_NODE = "/topreward/reward_node"
 START_LIMIT = 120.0
@@ -63,7 +63,7 @@ class DemoRun:
             DemoError: a node failed, or nothing came in time.
             ReportError: there was not a single reading.
         """
-        name = "demo model" if self._options.model == "demo" else self._options.model
+        name = model_label(self._options.model)
         view = open_view(
             f"{name} · {self._episode.name}", self._episode.instruction, plain=self._options.plain
         )

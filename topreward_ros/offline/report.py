@@ -55,6 +55,11 @@ class LoggedReading:
     reward_form: str = "difference"
 
 
+def model_label(model: str) -> str:
+    """Returns how a model is called before people; the demo model never goes by another name."""
+    return "demo model" if model == "demo" else model
+
+
 @dataclass(frozen=True)
 class EpisodeReport:
     """One episode, as it was published.
@@ -90,8 +95,8 @@ class EpisodeReport:
 
     @property
     def model_label(self) -> str:
-        """How the model is called before people; the demo model never goes by another name."""
-        return "demo model" if self.model == "demo" else self.model
+        """How the model is called before people."""
+        return model_label(self.model)
 
     @property
     def success_time(self) -> float | None:
