@@ -72,6 +72,8 @@ def _updates(
         session.append(video[index], stamps[index])
         session.append(video[index + 1], stamps[index + 1])
         taken.append(1e3 * timed(session.log_prob, TASK)[0])
+        session.settle()
+        torch.cuda.synchronize()
     for count in checkpoints:
         around = taken[max(2, count - 8) : count + 8]
         for percentile in (50, 95):

@@ -27,13 +27,15 @@ FLATNESS = (
     ("145 M", MIDSIZE, 512, ""),
 )
 """Model, pairs kept at most (512 are never reached, and the cache grows with the episode), goal."""
+ALL_PAIRS = 128
+"""Pairs kept at most where nothing is to be dropped: twice those of the longest episode."""
 LAST_GOALS = {64: ">= 13", 128: ">= 25"}
 PREFIX_GOALS = {16: ">= 6", 32: ">= 10"}
 
 
 def measure(results: Results, *, quick: bool = False) -> None:
     """Takes minutes on two cores; `quick` shows only that everything runs."""
-    scorer = random_scorer(MIDSIZE, device="cpu", frame_size=SIZE)
+    scorer = random_scorer(MIDSIZE, device="cpu", frame_size=SIZE, max_pairs=ALL_PAIRS)
     parameters = sum(weight.numel() for weight in scorer.backbone.model.parameters())
     results.add("model", "parameters", parameters / 1e6, "M")
     for frames in (8,) if quick else (8, 16, 32, 64, 128):
