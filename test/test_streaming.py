@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from checkpoints import write_qwen3_vl
 from benchmarks.models import MIDSIZE, write_config
 from topreward_ros.models.kv_cache import PreallocatedCache
 from topreward_ros.models.loading import load_scorer
-from topreward_ros.models.video_memory import Track
+from topreward_ros.models.unit_store import store_bytes
+from topreward_ros.models.video_memory import Track, VideoMemory, memory_bytes
 
 SIZE = (32, 48)
 TASKS = ["put the red cube on the disc", "open the drawer", "go"]
@@ -187,6 +189,35 @@ def test_thousands_of_pairs_stay_exact_and_take_no_more_memory(small):
     assert [layer.keys.data_ptr() for layer in scorer._memory.main._cache.layers] == held
 
 
+def test_memory_is_taken_at_configure_and_an_episode_takes_no_more(small):
+    scorer = load(small, max_pairs=32)
+    session, held = scorer.start(), []
+    for count, (frame, stamp) in enumerate(zip(*episode(200), strict=True), start=1):
+        session.append(frame, stamp)
+        if count % 2 == 0:
+            session.log_prob(TASKS[0])
+            session.settle()
+        if count in (4, 60, 200):
+            held.append(tensor_bytes())
+    # Beside the memory there is the newest pair, where thinning has not kept it.
+    assert max(held) - min(held) < store_bytes(scorer.backbone, 2)
+
+
+def test_configure_counts_the_memory_that_it_takes(small):
+    backbone, before = load(small, max_pairs=4).backbone, tensor_bytes()
+    memory = VideoMemory(backbone, 32)
+    taken, counted = tensor_bytes() - before, memory_bytes(backbone, memory.max_units)
+    assert 0.9 * counted < taken <= 1.01 * counted
+
+
+def tensor_bytes():
+    """Memory of all tensors that are alive."""
+    gc.collect()
+    tensors = [each for each in gc.get_objects() if type(each) is torch.Tensor]
+    storages = [each.untyped_storage() for each in tensors]
+    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+
+
 def test_merged_updates_thin_as_single_ones_do(small):
     single, merged = load(small, max_pairs=6).start(), load(small, max_pairs=6).start()
     for count, (frame, stamp) in enumerate(zip(*episode(61), strict=True)):
@@ -205,7 +236,13 @@ def test_bfloat16_stays_within_a_quarter_nat_of_float32(small):
 
 def without_deepstack(backbone, monkeypatch):
     unit = backbone.unit
-    monkeypatch.setattr(backbone, "unit", lambda *a: dataclasses.replace(unit(*a), deepstack=()))
+
+    def without(video_unit):
+        chunk = unit(video_unit)
+        nothing = tuple(torch.zeros_like(layer) for layer in chunk.deepstack)
+        return dataclasses.replace(chunk, deepstack=nothing)
+
+    monkeypatch.setattr(backbone, "unit", without)
 
 
 def with_flat_positions(backbone, monkeypatch):

@@ -77,6 +77,8 @@ class Backbone(ABC):
     capabilities: Capabilities
     markup = ChatMarkup()
     """How the family marks the turns of a conversation."""
+    deepstack_layers = 0
+    """Language layers to whose output a unit adds features."""
 
     def __init__(
         self,

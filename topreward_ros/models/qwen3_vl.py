@@ -52,8 +52,8 @@ class Qwen3VL(Backbone):
         self.answer_id = self.layout.answer_id
         self.unit_tokens = len(self.layout.pair(LONGEST_EPISODE))
         self._tower = PairTower(model.model.visual, self.grid.thw.to(self.device))
-        depth = len(getattr(vision, "deepstack_visual_indexes", ()))
-        self._deepstack = DeepStack(model.model.language_model.layers[:depth])
+        self.deepstack_layers = len(getattr(vision, "deepstack_visual_indexes", ()))
+        self._deepstack = DeepStack(model.model.language_model.layers[: self.deepstack_layers])
 
     def preamble(self) -> Chunk:
         """The text before the first frame."""

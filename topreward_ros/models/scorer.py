@@ -13,7 +13,7 @@ from topreward_ros.models.recompute import RecomputeSession
 from topreward_ros.models.settings import Settings
 from topreward_ros.models.streaming import StreamingSession
 from topreward_ros.models.thinning import Thinning
-from topreward_ros.models.video_memory import VideoMemory, main_tokens, shadow_tokens
+from topreward_ros.models.video_memory import VideoMemory, memory_bytes
 from topreward_ros.models.vision_cache import VisionCacheSession
 
 MEBIBYTE = 2**20
@@ -71,7 +71,7 @@ class LocalScorer:
 
     def _allocate(self, fixed_shapes: bool) -> VideoMemory:
         with torch.inference_mode():
-            needed = _memory_bytes(self.backbone, self.max_pairs)
+            needed = memory_bytes(self.backbone, self.max_pairs)
             free = _free_bytes(self.backbone.device)
             if needed > free:
                 raise ModelError(self._too_large(needed, free))
@@ -79,18 +79,13 @@ class LocalScorer:
 
     def _too_large(self, needed: int, free: int) -> str:
         fitting = self.max_pairs
-        while fitting > 4 and _memory_bytes(self.backbone, fitting) > free:
+        while fitting > 4 and memory_bytes(self.backbone, fitting) > free:
             fitting = max(4, fitting // 4 * 2)
         return (
             f"max_pairs is {self.max_pairs}, which takes {needed // MEBIBYTE} MiB of cache beside "
             f"the model, and {free // MEBIBYTE} MiB are free; set max_pairs to {fitting} or less, "
             "take a smaller frame_size or model, or quantize it."
         )
-
-
-def _memory_bytes(backbone: Backbone, max_pairs: int) -> int:
-    tracks = main_tokens(backbone, max_pairs), shadow_tokens(backbone, max_pairs)
-    return sum(backbone.cache_bytes(tokens) for tokens in tracks)
 
 
 def _free_bytes(device: torch.device) -> int:

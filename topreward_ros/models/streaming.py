@@ -37,9 +37,8 @@ class StreamingSession:
         self._loose: list[tuple[NDArray[np.uint8], float]] = []
         self._encoded = self._units = 0
         self._thinning = Thinning(memory.max_units)
-        self._features: dict[int, Chunk] = {}
         self._provisional: Chunk | None = None
-        self._main, self._shadow = memory.main, memory.shadow
+        self._main, self._shadow, self._lasting = memory.main, memory.shadow, memory.lasting
         self._questions = Questions(backbone)
 
     @property
@@ -81,7 +80,7 @@ class StreamingSession:
         """Brings the shadow up to the video; see `VideoSession.settle`."""
         index = self._thinning.feed_shadow()
         if index is not None:
-            self._shadow.append([self._features[index]])
+            self._shadow.append([self._lasting.get(index)])
 
     def _take_units(self) -> list[Chunk]:
         """Encodes the frames that wait; returns the units to commit with the next step."""
@@ -114,12 +113,12 @@ class StreamingSession:
             self._provisional, commits = unit, []
         else:
             self._thinning.keep(index)
-            self._features[index] = unit
+            if self._thinning.lasts(index):
+                self._lasting.put(index, unit)
             commits = [*commits, unit]
         return commits
 
     def _thin(self) -> None:
         self._thinning.thin()
         self._main.take_over(self._shadow)
-        kept = set(self._thinning.kept)
-        self._features = {index: unit for index, unit in self._features.items() if index in kept}
+        self._lasting.retain(self._thinning.lasts)

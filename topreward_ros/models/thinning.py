@@ -38,6 +38,10 @@ class Thinning:
         """Whether a unit goes into the cache, as opposed to being seen once and dropped."""
         return unit % self.stride == 0
 
+    def lasts(self, unit: int) -> bool:
+        """Whether a kept unit stays when the video is thinned the next time."""
+        return unit % (2 * self.stride) == 0
+
     @property
     def full(self) -> bool:
         """Whether the next unit to keep needs `thin` first."""

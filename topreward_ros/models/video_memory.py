@@ -11,6 +11,7 @@ from topreward_ros.models.backbone import MAX_SUFFIX_TOKENS, Backbone, Chunk
 from topreward_ros.models.branch_mask import Branch, branch_mask
 from topreward_ros.models.contract import Rewind
 from topreward_ros.models.fixed_updates import FixedUpdates
+from topreward_ros.models.unit_store import UnitStore, store_bytes
 
 Mark = Any
 """What a cache needs to come back to a point; only the cache knows what that is."""
@@ -127,28 +128,47 @@ class Track:
 
 
 class VideoMemory:
-    """A main cache, and a shadow that takes over when the video is thinned."""
+    """A main cache, and a shadow that takes over when the video is thinned.
+
+    Attributes:
+        main: what is scored.
+        shadow: what is left of it after the next thinning.
+        lasting: the units of which shadows are made.
+    """
 
     @torch.inference_mode()
     def __init__(self, backbone: Backbone, max_units: int, *, fixed_shapes: bool = False) -> None:
         """Allocates room for `max_units` units, their shadow, and one step's questions."""
         self.max_units = max_units
-        tokens = main_tokens(backbone, max_units)
+        tokens = _main_tokens(backbone, max_units)
         self.main = Track(backbone, tokens, fixed_shapes=fixed_shapes)
-        self.shadow = Track(backbone, shadow_tokens(backbone, max_units))
+        self.shadow = Track(backbone, _shadow_tokens(backbone, max_units))
+        self.lasting = UnitStore(backbone, _lasting_units(backbone, max_units))
 
     def clear(self) -> None:
         """Forgets the video of the last session."""
         self.main.clear()
         self.shadow.clear()
+        self.lasting.clear()
 
 
-def main_tokens(backbone: Backbone, max_units: int) -> int:
+def memory_bytes(backbone: Backbone, max_units: int) -> int:
+    """Returns what a `VideoMemory` takes."""
+    tracks = _main_tokens(backbone, max_units), _shadow_tokens(backbone, max_units)
+    caches = sum(backbone.cache_bytes(tokens) for tokens in tracks)
+    return caches + store_bytes(backbone, _lasting_units(backbone, max_units))
+
+
+def _main_tokens(backbone: Backbone, max_units: int) -> int:
     """Returns the tokens that the main cache holds at most during a step."""
     return len(backbone.preamble()) + (max_units + 1) * backbone.unit_tokens + MAX_SUFFIX_TOKENS
 
 
-def shadow_tokens(backbone: Backbone, max_units: int) -> int:
+def _shadow_tokens(backbone: Backbone, max_units: int) -> int:
     """Returns the tokens that the shadow cache holds at most."""
     units = max_units // 2 + 1 if backbone.capabilities.kv_append else 0
     return len(backbone.preamble()) + units * backbone.unit_tokens
+
+
+def _lasting_units(backbone: Backbone, max_units: int) -> int:
+    return max_units // 2 if backbone.capabilities.kv_append else 0
