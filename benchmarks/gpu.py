@@ -51,6 +51,7 @@ def _measure_model(
         frame_size=SIZE,
         max_pairs=2 * max(PAIRS),
         fixed_shapes=recorded,
+        rehearse=True,
     )
     way = "CUDA graphs" if recorded else "as it comes"
     _updates(results, scorer, f"{group}, {way}", PAIRS[:1] if quick else PAIRS)

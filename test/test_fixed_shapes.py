@@ -59,6 +59,15 @@ def test_a_growing_video_takes_wider_steps_and_stays_exact(small):
     assert len(spans) > 1 and len({rows for rows, _ in steps_of(scorer)}) == 1
 
 
+def test_after_a_rehearsal_an_episode_needs_no_other_step_and_is_exact(small):
+    scorer = fixed(small, max_pairs=48, rehearse=True)
+    rehearsed = steps_of(scorer)
+    expected = prefixes(public(small, max_pairs=48), 98, TASK)
+    assert np.abs(prefixes(scorer, 98, TASK) - expected).max() <= TOLERANCE["float32"]
+    assert steps_of(scorer) == rehearsed
+    assert len({span for _, span in rehearsed}) > 1
+
+
 def test_a_thinned_video_equals_a_pass_over_the_kept_pairs_from_scratch(small):
     scorer = fixed(small, max_pairs=6)
     expected = prefixes(public(small, max_pairs=6), 70, TASK)

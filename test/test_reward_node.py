@@ -13,6 +13,7 @@ from reward_stack import START, image, picture, stack, write_checkpoint
 from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.episode import Episode
 from topreward_ros.models.loading import load_scorer
+from topreward_ros.models.scorer import LocalScorer
 from topreward_ros.nodes.messages import time_message
 from topreward_ros.video.resizing import resize
 
@@ -135,6 +136,19 @@ def test_a_reset_starts_a_new_episode_in_place(model):
         assert [e.event for e in live.events] == ["started", "stopped", "started"]
         assert live.events[1].termination_reason == EpisodeEvent.REASON_RESET
         assert live.events[1].readings == 7
+
+
+def test_configure_runs_updates_before_the_first_episode_does(model, monkeypatch):
+    rehearse, rehearsed = LocalScorer.rehearse, []
+
+    def noting(scorer):
+        rehearse(scorer)
+        rehearsed.append(scorer.name)
+
+    monkeypatch.setattr(LocalScorer, "rehearse", noting)
+    with stack(model) as live:
+        assert live.change("configure")
+        assert rehearsed == [str(model)]
 
 
 def test_a_reset_of_an_inactive_node_is_refused_with_a_sentence(model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import json
 
 import numpy as np
 import pytest
@@ -88,6 +89,16 @@ def test_own_attention_equals_that_of_transformers(small, attention):
     yardstick.backbone.model.set_attn_implementation(attention)
     expected = prefixes(yardstick, 6)
     actual = prefixes(load(small, dtype="float32", attention=attention), 6)
+    assert np.abs(actual - expected).max() <= TOLERANCE["float32"]
+
+
+def test_a_tower_that_is_to_be_read_below_its_last_layer_is_exact_too(tmp_path):
+    """Random weights of a shortened configuration have such a tower; transformers reads none."""
+    checkpoint = write_qwen3_vl(tmp_path)
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["vision_config"]["deepstack_visual_indexes"] = [0, 1, 7]
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    expected, actual = prefixes(public(checkpoint), 6), prefixes(load(checkpoint), 6)
     assert np.abs(actual - expected).max() <= TOLERANCE["float32"]
 
 

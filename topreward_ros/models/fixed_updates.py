@@ -77,18 +77,29 @@ class FixedUpdates:
         self._cache.rewind(held + sum(map(len, chunks)))
         return score
 
+    def turns(self, question: Chunk) -> list[int]:
+        """Returns how many tokens the cache holds at the last update in each shape."""
+        rows = self._rows(question)
+        last = [] if self.refusal else [span - rows for span in self._spans()]
+        return [held for held in last if held >= self._cache.length]
+
     def _shape(self, chunks: Sequence[Chunk]) -> tuple[int, int] | None:
         """Returns rows and span, None where the update is none of the usual."""
         if len(chunks) != 2:
             return None
-        rows = _up(self._backbone.unit_tokens + len(chunks[-1]), ROW_STEP)
-        needed, capacity = self._cache.length + rows, self._cache.layers[0].capacity
-        spans = sorted(min(capacity, _up(capacity / part, SPAN_STEP)) for part in SPANS)
-        fitting = [span for span in spans if span >= needed]
+        rows = self._rows(chunks[-1])
+        fitting = [span for span in self._spans() if span >= self._cache.length + rows]
         if not fitting or sum(map(len, chunks)) > rows:
             return None
         shape = rows, fitting[0]
         return shape if shape in self._steps or len(self._steps) < MOST_STEPS else None
+
+    def _rows(self, question: Chunk) -> int:
+        return _up(self._backbone.unit_tokens + len(question), ROW_STEP)
+
+    def _spans(self) -> list[int]:
+        capacity = self._cache.layers[0].capacity
+        return sorted({min(capacity, _up(capacity / part, SPAN_STEP)) for part in SPANS})
 
     def _first(
         self,

@@ -56,6 +56,7 @@ def load_scorer(
     attention: str = "sdpa",
     streaming: bool = True,
     fixed_shapes: bool | None = None,
+    rehearse: bool = False,
 ) -> VideoScorer:
     """Loads a model.
 
@@ -72,6 +73,8 @@ def load_scorer(
         streaming: False recomputes every score from scratch, as a yardstick.
         fixed_shapes: run updates in fixed shapes, which a GPU replays as recorded CUDA graphs; what
             cannot be recorded runs as it comes, and the log says why. None: on a GPU.
+        rehearse: run updates before the first episode, so that none of its readings waits for what
+            a device does only once.
 
     Raises:
         ModelError: it cannot be loaded as asked; the message says why and what to do.
@@ -102,9 +105,12 @@ def load_scorer(
             if (backbone.prompt.form, backbone.frame_size) != settings.made_for(family.frame_size):
                 settings = replace(settings, success_threshold=None)
             fixed = place.type == "cuda" if fixed_shapes is None else fixed_shapes
-            return LocalScorer(
+            scorer = LocalScorer(
                 model, backbone, settings, max_pairs, streaming=streaming, fixed_shapes=fixed
             )
+            if rehearse:
+                scorer.rehearse()
+            return scorer
 
 
 def score_prefixes(

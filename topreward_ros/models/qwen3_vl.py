@@ -52,7 +52,8 @@ class Qwen3VL(Backbone):
         self.answer_id = self.layout.answer_id
         self.unit_tokens = len(self.layout.pair(LONGEST_EPISODE))
         self._tower = PairTower(model.model.visual, self.grid.thw.to(self.device))
-        self.deepstack_layers = len(getattr(vision, "deepstack_visual_indexes", ()))
+        read = getattr(vision, "deepstack_visual_indexes", ())
+        self.deepstack_layers = sum(layer < vision.depth for layer in read)
         self._deepstack = DeepStack(model.model.language_model.layers[: self.deepstack_layers])
 
     def preamble(self) -> Chunk:

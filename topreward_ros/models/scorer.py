@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 
+import numpy as np
 import torch
 
-from topreward_ros.models.backbone import Backbone
+from topreward_ros.models.backbone import Backbone, unit_of
 from topreward_ros.models.contract import ModelError, VideoSession
 from topreward_ros.models.recompute import RecomputeSession
 from topreward_ros.models.settings import Settings
@@ -17,6 +18,12 @@ from topreward_ros.models.video_memory import VideoMemory, memory_bytes
 from topreward_ros.models.vision_cache import VisionCacheSession
 
 MEBIBYTE = 2**20
+REHEARSED = (
+    "open the drawer",
+    "take the red cube out of the bowl on the left, put it on the green disc behind the plate, and "
+    "leave all other cubes where they are",
+)
+"""Instructions of the usual lengths."""
 
 
 class LocalScorer:
@@ -68,6 +75,22 @@ class LocalScorer:
         if not self.capabilities.kv_append:
             return VisionCacheSession(self.backbone, self._memory.main, self.max_pairs)
         return StreamingSession(self.backbone, self._memory)
+
+    @torch.inference_mode()
+    def rehearse(self) -> None:
+        """Runs updates whose scores nobody needs; ends the running session.
+
+        A device chooses kernels, takes memory and records graphs when it first runs them, for which
+        no reading should have to wait.
+        """
+        session, frame = self.start(), np.zeros((*self.frame_size, 3), np.uint8)
+        session.append(frame, 0.0)
+        unit = unit_of([frame], [0.0], self.capabilities.frames_per_unit, 0)
+        for instruction in REHEARSED:
+            session.log_prob(instruction)
+            if self._memory is not None:
+                suffix = self.backbone.suffix(instruction)
+                self._memory.main.rehearse(self.backbone.unit(unit), suffix)
 
     def _allocate(self, fixed_shapes: bool) -> VideoMemory:
         with torch.inference_mode():

@@ -48,6 +48,15 @@ class Track:
         if chunks:
             self._run(chunks)
 
+    @torch.inference_mode()
+    def rehearse(self, unit: Chunk, suffix: Chunk) -> None:
+        """Runs an update in each fixed shape; the track stays as it is."""
+        here = self._mark()
+        for held in self.fixed.turns(suffix) if self.fixed else ():
+            self._cache.rewind(held)  # which tokens those are does not matter
+            self.score([], [unit], [suffix])
+        self._rewind(here)
+
     def take_over(self, other: Track) -> None:
         """Copies another track's video and empties that track."""
         self._cache.copy_from(other._cache)

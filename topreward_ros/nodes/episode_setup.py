@@ -57,6 +57,7 @@ def model_loader(parameters: RewardParameters) -> Callable[[], VideoScorer]:
             max_pairs=parameters.max_pairs,
             attention=parameters.attention,
             fixed_shapes=None if parameters.cuda_graphs else False,
+            rehearse=True,
         )
 
     return load
