@@ -59,11 +59,18 @@ class Lab(ManagerSide, Tester):
         output = open(self._log / f"{name}.log", "ab")  # noqa: SIM115 - closed with the process
         if name == "episode_manager":
             self._known = self._managers()
+        else:
+            self.statuses.clear()  # what its predecessor has said
         self.processes[name] = subprocess.Popen(
             follow, env=self._environment, stdout=output, stderr=subprocess.STDOUT
         )
         output.close()
         return self.processes[name]
+
+    def hears_cameras(self) -> bool:
+        """Whether the reward node has said that it gets pictures of each camera."""
+        told = [self.status(f"camera {topic}") for topic in self.topics]
+        return all(one is not None and one.message == "Heard." for one in told)
 
     def end(self, name: str, number: int) -> int:
         """Signals a process, goes on answering, and returns its exit code."""

@@ -339,6 +339,8 @@ def is_brought_up_again(lab) -> None:
     lab.told.clear()
     lab.launch("reward_node")  # as launch does with respawn:=true
     lab.wait(lambda: lab.happened("recovered"), LOADING)
+    # After a node that was killed, discovery may take longer than a camera may be silent here.
+    lab.wait(lab.hears_cameras)
     next_one_runs(lab)
 
 
