@@ -85,12 +85,12 @@ class LocalScorer:
         """
         session, frame = self.start(), np.zeros((*self.frame_size, 3), np.uint8)
         session.append(frame, 0.0)
-        unit = unit_of([frame], [0.0], self.capabilities.frames_per_unit, 0)
-        for instruction in REHEARSED:
-            session.log_prob(instruction)
-            if self._memory is not None:
-                suffix = self.backbone.suffix(instruction)
-                self._memory.main.rehearse(self.backbone.unit(unit), suffix)
+        session.log_prob(REHEARSED[0])
+        if self._memory is not None and self._memory.main.fixed is not None:
+            frames = unit_of([frame], [0.0], self.capabilities.frames_per_unit, 0)
+            unit = self.backbone.unit(frames)
+            for instruction in REHEARSED:
+                self._memory.main.rehearse(unit, self.backbone.suffix(instruction))
 
     def _allocate(self, fixed_shapes: bool) -> VideoMemory:
         with torch.inference_mode():

@@ -48,11 +48,10 @@ class Track:
         if chunks:
             self._run(chunks)
 
-    @torch.inference_mode()
     def rehearse(self, unit: Chunk, suffix: Chunk) -> None:
         """Runs an update in each fixed shape; the track stays as it is."""
         here = self._mark()
-        for held in self.fixed.turns(suffix) if self.fixed else ():
+        for held in self.fixed.turns(suffix):
             self._cache.rewind(held)  # which tokens those are does not matter
             self.score([], [unit], [suffix])
         self._rewind(here)
