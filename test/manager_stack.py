@@ -21,7 +21,7 @@ from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent
 from topreward_msgs.srv import StartEpisode, StopEpisode
 from topreward_ros.nodes.episode_manager import EpisodeManager
-from topreward_ros.nodes.outputs import latched
+from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.spinning import Stop, spin
 
 TASK = "put the red cube on the disc"

@@ -27,8 +27,7 @@ from std_msgs.msg import Bool, Float32, Float64, String
 from std_srvs.srv import Trigger
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
-from topreward_ros.nodes.messages import time_message
-from topreward_ros.nodes.outputs import latched
+from topreward_ros.nodes.messages import latched, time_message
 from topreward_ros.nodes.reward_node import RewardNode
 from topreward_ros.nodes.spinning import Stop, spin
 

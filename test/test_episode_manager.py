@@ -18,7 +18,7 @@ from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.episode_manager import EpisodeManager
 from topreward_ros.nodes.manager_parameters import ManagerParameters
-from topreward_ros.nodes.outputs import latched
+from topreward_ros.nodes.messages import latched
 
 OTHER_TASK = "open the drawer"
 CONFIGURATION = Path(__file__).parent.parent / "config" / "reward.yaml"

@@ -22,8 +22,7 @@ from visualization_msgs.msg import MarkerArray
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.declared_parameters import ParameterError
-from topreward_ros.nodes.messages import time_message
-from topreward_ros.nodes.outputs import latched
+from topreward_ros.nodes.messages import latched, time_message
 from topreward_ros.nodes.overlay_node import OverlayNode
 from topreward_ros.nodes.reward_node import RewardNode
 from topreward_ros.video.mosaic import tile

@@ -18,7 +18,7 @@ from std_srvs.srv import SetBool, Trigger
 from tools.rig_file import COMPRESSED, Rig, call
 from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
-from topreward_ros.nodes.outputs import latched
+from topreward_ros.nodes.messages import latched
 
 QUEUE = 100
 

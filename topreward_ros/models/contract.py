@@ -42,6 +42,30 @@ class Capabilities:
     rewind: Rewind
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What a checkpoint says of its own use.
+
+    Attributes:
+        success_threshold: nats; None where the checkpoint names none.
+        sample_rate: frames per second.
+        motion_threshold: grey levels of the motion gate that the threshold was chosen with; None:
+            every frame counted.
+        frame_size: (height, width) px, or None for the family's.
+        prompt_form: the form it was made for.
+    """
+
+    success_threshold: float | None = None
+    sample_rate: float = 2.0
+    motion_threshold: float | None = None
+    frame_size: tuple[int, int] | None = None
+    prompt_form: PromptForm = PromptForm.RAW
+
+    def made_for(self, frame_size: tuple[int, int]) -> tuple[PromptForm, tuple[int, int]]:
+        """Returns the prompt form and frame size, a family's by default, of the threshold."""
+        return self.prompt_form, self.frame_size or frame_size
+
+
 class VideoSession(Protocol):
     """One episode's video, as far as it has been seen. Belongs to one thread."""
 

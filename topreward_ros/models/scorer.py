@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from topreward_ros.models.backbone import Backbone, unit_of
-from topreward_ros.models.contract import ModelError, VideoSession
+from topreward_ros.models.contract import ModelError, Settings, VideoSession
 from topreward_ros.models.recompute import RecomputeSession
-from topreward_ros.models.settings import Settings
 from topreward_ros.models.streaming import StreamingSession
 from topreward_ros.models.thinning import Thinning
 from topreward_ros.models.video_memory import VideoMemory, memory_bytes

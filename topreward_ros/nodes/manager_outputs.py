@@ -9,8 +9,7 @@ from std_msgs.msg import Bool
 from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.diagnostics import diagnostic_array, diagnostic_status
 from topreward_ros.nodes.managed_episode import ManagedEpisode
-from topreward_ros.nodes.messages import event_message
-from topreward_ros.nodes.outputs import ACKNOWLEDGED, latched
+from topreward_ros.nodes.messages import ACKNOWLEDGED, event_message, latched
 from topreward_ros.nodes.stop_actions import StopResult
 from topreward_ros.nodes.waiting import Waiting
 

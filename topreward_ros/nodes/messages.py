@@ -1,4 +1,4 @@
-"""Readings and events as messages of `topreward_msgs`."""
+"""Readings and events as messages of `topreward_msgs`, and how long they are kept and awaited."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
     from topreward_ros.episode import Reading
 
 NANOSECONDS = 1_000_000_000
+ACKNOWLEDGED = Duration(nanoseconds=300_000_000)
+"""How long the last event may take to reach its subscribers before the node goes."""
+
+
+def latched(depth: int = 1) -> QoSProfile:
+    """Returns the quality of service of what a late subscriber still has to know."""
+    return QoSProfile(
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
 
 
 def time_message(seconds: float) -> Time:

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import time
 
-from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool, Float32, Float64
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.live_episode import LiveEpisode
-from topreward_ros.nodes.messages import event_message
-
-ACKNOWLEDGED = Duration(nanoseconds=300_000_000)
-"""How long the last event may take to reach its subscribers before the node goes."""
-
-
-def latched(depth: int = 1) -> QoSProfile:
-    """Returns the quality of service of what a late subscriber still has to know."""
-    return QoSProfile(
-        depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL,
-    )
+from topreward_ros.nodes.messages import ACKNOWLEDGED, event_message, latched
 
 
 class Outputs:

@@ -24,7 +24,7 @@ from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.camera_subscriptions import CameraError, CameraSubscriptions
 from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.markers import episode_markers
-from topreward_ros.nodes.outputs import latched
+from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.overlay_parameters import declare_parameters
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.nodes.watched_episode import WatchedEpisode

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from topreward_msgs.msg import EpisodeEvent
-from topreward_ros.nodes.outputs import latched
+from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.waiting import Waiting
 
 HISTORY_PATIENCE = 0.5

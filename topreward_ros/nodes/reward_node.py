@@ -33,8 +33,9 @@ from topreward_ros.nodes.episode_setup import (
 from topreward_ros.nodes.library_log import LibraryLog
 from topreward_ros.nodes.lifecycle import GuardedLifecycleNode, TransitionRefused
 from topreward_ros.nodes.live_episode import Equipment
+from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.node_parameters import NodeParameters
-from topreward_ros.nodes.outputs import Outputs, latched
+from topreward_ros.nodes.outputs import Outputs
 from topreward_ros.nodes.reward_diagnostics import RewardDiagnostics
 from topreward_ros.nodes.scoring_thread import ScoringThread
 from topreward_ros.nodes.spinning import leave, run_node
