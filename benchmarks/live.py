@@ -26,7 +26,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from benchmarks.models import MIDSIZE, TASK, write_config
 from benchmarks.results import Results
 from topreward_msgs.msg import RewardStamped
-from topreward_ros.nodes.node_commands import node_command
+from topreward_ros.nodes.running.node_commands import node_command
 
 RATE = 30.0
 SLOW = 2.0

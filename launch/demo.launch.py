@@ -14,7 +14,7 @@ from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.parameter_descriptions import ParameterValue
 
-from topreward_ros.nodes.demo_episode import choose_episode, model_environment
+from topreward_ros.nodes.running.demo_episode import choose_episode, model_environment
 
 ARGUMENTS = [
     DeclareLaunchArgument(

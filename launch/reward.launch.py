@@ -17,8 +17,8 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from topreward_ros.nodes.node_commands import package_directory
-from topreward_ros.nodes.stack import ROSETTA, parameter_files
+from topreward_ros.nodes.running.node_commands import package_directory
+from topreward_ros.nodes.running.stack import ROSETTA, parameter_files
 
 # Passed on as parameters of reward_node when they are given.
 OVERRIDES = {

@@ -20,7 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent
 from topreward_msgs.srv import StartEpisode, StopEpisode
-from topreward_ros.nodes.episode_manager import EpisodeManager
+from topreward_ros.nodes.manager.episode_manager import EpisodeManager
 from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.spinning import Stop, spin
 

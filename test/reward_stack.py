@@ -28,7 +28,7 @@ from std_srvs.srv import Trigger
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.messages import latched, time_message
-from topreward_ros.nodes.reward_node import RewardNode
+from topreward_ros.nodes.reward.reward_node import RewardNode
 from topreward_ros.nodes.spinning import Stop, spin
 
 PATIENCE = 180.0

@@ -20,9 +20,9 @@ from PIL import Image
 from rosbags import rosbag2
 from rosbags.typesys import Stores, get_typestore
 
-from topreward_ros.nodes import demo
-from topreward_ros.nodes.demo_episode import DemoError, choose_episode
-from topreward_ros.nodes.node_commands import package_directory
+from topreward_ros.nodes.running import demo
+from topreward_ros.nodes.running.demo_episode import DemoError, choose_episode
+from topreward_ros.nodes.running.node_commands import package_directory
 
 DEADLINE = 300.0
 """S; a demo takes about half a minute on a quiet machine."""
@@ -57,7 +57,8 @@ def write_bag(path: Path, seconds: float = 3.0, instruction: str = "") -> Path:
 def start(output: Path, *arguments: str) -> subprocess.Popen[str]:
     """Starts a demo."""
     return subprocess.Popen(
-        [sys.executable, "-m", "topreward_ros.nodes.demo", "--output", str(output), *arguments],
+        [sys.executable, "-m", "topreward_ros.nodes.running.demo", "--output", str(output),
+         *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

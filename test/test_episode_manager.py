@@ -15,10 +15,10 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from topreward_msgs.msg import EpisodeEvent
-from topreward_ros.nodes.declared_parameters import ParameterError
-from topreward_ros.nodes.episode_manager import EpisodeManager
-from topreward_ros.nodes.manager_parameters import ManagerParameters
+from topreward_ros.nodes.manager.episode_manager import EpisodeManager
+from topreward_ros.nodes.manager.parameters import ManagerParameters
 from topreward_ros.nodes.messages import latched
+from topreward_ros.nodes.parameters import ParameterError
 
 OTHER_TASK = "open the drawer"
 CONFIGURATION = Path(__file__).parent.parent / "config" / "reward.yaml"

@@ -10,8 +10,8 @@ from manager_processes import processes
 from manager_stack import NEVER, TASK, managed
 
 from topreward_msgs.srv import StartEpisode
-from topreward_ros.nodes.episode_start import EpisodeStarter
-from topreward_ros.nodes.reward_client import RewardClient
+from topreward_ros.nodes.manager.reward_client import RewardClient
+from topreward_ros.nodes.manager.start import EpisodeStarter
 
 SLOW = 2.0
 """s that the stop action takes, and with it a start that has to wait for it."""

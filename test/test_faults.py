@@ -20,8 +20,8 @@ from manager_stack import NEVER, TASK, until
 from reward_stack import PATIENCE
 from std_msgs.msg import String
 
-from topreward_ros.nodes.episode_manager import END_PATIENCE
-from topreward_ros.nodes.node_commands import node_command
+from topreward_ros.nodes.manager.episode_manager import END_PATIENCE
+from topreward_ros.nodes.running.node_commands import node_command
 
 INTERVAL = 1.0
 LONG_TASK = "🤖" * 250

@@ -10,8 +10,8 @@ from calibration_files import write_calibration
 from camera_bags import NANO, raw_image, write_image_bag
 from reward_stack import stack
 
-from topreward_ros.nodes.playback import stamp_of
-from topreward_ros.nodes.replay_node import to_ros
+from topreward_ros.nodes.replay.playback import stamp_of
+from topreward_ros.nodes.replay.replay_node import to_ros
 from topreward_ros.offline.label import main
 from topreward_ros.video.opening import open_recording
 

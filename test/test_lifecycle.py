@@ -172,7 +172,7 @@ class Process:
             [
                 sys.executable,
                 "-c",
-                "from topreward_ros.nodes.reward_node import main; main()",
+                "from topreward_ros.nodes.reward.reward_node import main; main()",
                 "--ros-args",
                 "-r",
                 f"__ns:=/{name}",

@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from topreward_ros.nodes.live_view import LiveView, PlainView, open_view
-from topreward_ros.nodes.terminal_drawing import CURVE_COLUMNS, CURVE_ROWS, HalfBlocks, curve
+from topreward_ros.nodes.viewing.live_view import LiveView, PlainView, open_view
+from topreward_ros.nodes.viewing.terminal_drawing import (
+    CURVE_COLUMNS,
+    CURVE_ROWS,
+    HalfBlocks,
+    curve,
+)
 from topreward_ros.offline.report import LoggedReading
 
 READING = LoggedReading(

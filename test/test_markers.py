@@ -7,7 +7,7 @@ import math
 import pytest
 from visualization_msgs.msg import Marker
 
-from topreward_ros.nodes.markers import BAR_LENGTH, describe, episode_markers
+from topreward_ros.nodes.viewing.markers import BAR_LENGTH, describe, episode_markers
 from topreward_ros.video.overlay import OverlayState
 
 PLACE = (1.0, 2.0, 3.0)

@@ -12,8 +12,8 @@ import rclpy
 from rclpy.node import Node
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
-from topreward_ros.nodes.live_view import PlainView
-from topreward_ros.nodes.monitor import Monitor, parse
+from topreward_ros.nodes.viewing.live_view import PlainView
+from topreward_ros.nodes.viewing.monitor import Monitor, parse
 
 DEADLINE = 60.0
 
@@ -24,7 +24,7 @@ def test_readings_are_shown_under_their_instruction_as_they_come() -> None:
     node = Node("reward_node", namespace="arm")
     publisher = node.create_publisher(RewardStamped, "~/reading", 10)
     monitor = subprocess.Popen(
-        [sys.executable, "-m", "topreward_ros.nodes.monitor", "--plain", "--node",
+        [sys.executable, "-m", "topreward_ros.nodes.viewing.monitor", "--plain", "--node",
          "/arm/reward_node"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

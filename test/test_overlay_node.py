@@ -21,10 +21,10 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
-from topreward_ros.nodes.declared_parameters import ParameterError
 from topreward_ros.nodes.messages import latched, time_message
-from topreward_ros.nodes.overlay_node import OverlayNode
-from topreward_ros.nodes.reward_node import RewardNode
+from topreward_ros.nodes.parameters import ParameterError
+from topreward_ros.nodes.reward.reward_node import RewardNode
+from topreward_ros.nodes.viewing.overlay_node import OverlayNode
 from topreward_ros.video.mosaic import tile
 from topreward_ros.video.overlay import OverlayState, draw_overlay
 from topreward_ros.video.resizing import resize
@@ -292,7 +292,7 @@ def test_a_parameter_that_cannot_be_is_refused_with_a_sentence(name, value, expe
 
 
 def test_the_process_ends_with_0_after_a_signal_and_with_1_and_a_sentence_for_a_bad_parameter():
-    command = [sys.executable, "-m", "topreward_ros.nodes.overlay_node", "--ros-args"]
+    command = [sys.executable, "-m", "topreward_ros.nodes.viewing.overlay_node", "--ros-args"]
     refused = subprocess.run(
         [*command, "-p", "layout:=heap"], capture_output=True, text=True, timeout=PATIENCE
     )

@@ -165,9 +165,9 @@ def test_data_files_of_the_python_package_are_declared() -> None:
 @pytest.mark.parametrize(
     ("file", "node", "module", "kind"),
     [
-        ("reward", "reward_node", "reward_parameters", "RewardParameters"),
-        ("reward", "overlay_node", "overlay_parameters", "OverlayParameters"),
-        ("replay", "replay_node", "replay_parameters", "ReplayParameters"),
+        ("reward", "reward_node", "reward.parameters", "RewardParameters"),
+        ("reward", "overlay_node", "viewing.overlay_parameters", "OverlayParameters"),
+        ("replay", "replay_node", "replay.parameters", "ReplayParameters"),
     ],
 )
 def test_a_configuration_shows_every_parameter_with_its_default(

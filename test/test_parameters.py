@@ -9,9 +9,9 @@ import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from topreward_ros.nodes.declared_parameters import ParameterError, refusal
-from topreward_ros.nodes.node_parameters import NodeParameters
-from topreward_ros.nodes.reward_parameters import RULES, RewardParameters
+from topreward_ros.nodes.parameters import ParameterError, refusal
+from topreward_ros.nodes.reward.live_parameters import NodeParameters
+from topreward_ros.nodes.reward.parameters import RULES, RewardParameters
 
 BAD = [
     ("model", ""),

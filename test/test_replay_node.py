@@ -25,8 +25,8 @@ from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
-from topreward_ros.nodes.playback import NANO, Playback, Stamps
-from topreward_ros.nodes.replay_node import to_ros
+from topreward_ros.nodes.replay.playback import NANO, Playback, Stamps
+from topreward_ros.nodes.replay.replay_node import to_ros
 from topreward_ros.video.image import decode
 from topreward_ros.video.opening import open_recording
 from topreward_ros.video.recording import RecordedImage
@@ -120,7 +120,7 @@ class Graph:
         """Starts a replay node in a process of its own."""
         given = [x for name, value in parameters.items() for x in ("-p", f"{name}:={value}")]
         child = subprocess.Popen(
-            [sys.executable, "-m", "topreward_ros.nodes.replay_node", "--ros-args", *given,
+            [sys.executable, "-m", "topreward_ros.nodes.replay.replay_node", "--ros-args", *given,
              *arguments],
             env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip

@@ -17,12 +17,12 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from reward_stack import START, Tester, image, picture, ros
 from sensor_msgs.msg import CompressedImage, Image
 
-from topreward_ros.nodes.emergency_names import is_emergency_stop
-from topreward_ros.nodes.manager_parameters import REASONS, ManagerParameters, StopActionSettings
+from topreward_ros.nodes.manager.emergency_names import is_emergency_stop
+from topreward_ros.nodes.manager.parameters import REASONS, ManagerParameters, StopActionSettings
 from topreward_ros.nodes.messages import time_message
-from topreward_ros.nodes.overlay_parameters import OverlayParameters
-from topreward_ros.nodes.processes import ProcessGroup
-from topreward_ros.nodes.reward_parameters import RULES
+from topreward_ros.nodes.reward.parameters import RULES
+from topreward_ros.nodes.running.processes import ProcessGroup
+from topreward_ros.nodes.viewing.overlay_parameters import OverlayParameters
 
 RIGS = Path(__file__).resolve().parent.parent / "config/rigs"
 RELIABLE = QoSProfile(depth=10)
@@ -134,7 +134,7 @@ def jpeg(stamp: float, seed: int) -> CompressedImage:
 def running(rig: str, model: Path, *more: str):
     """The whole stack in processes of its own, with a robot beside it."""
     arguments = ["--rig", rig, "--model", str(model), "--device", "cpu", "--manager", "--overlay"]
-    stack = [sys.executable, "-m", "topreward_ros.nodes.stack", *arguments, *more]
+    stack = [sys.executable, "-m", "topreward_ros.nodes.running.stack", *arguments, *more]
     with ros(), ProcessGroup() as group:
         group.start("stack", stack)
         side = RobotSide(rig)

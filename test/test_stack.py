@@ -16,7 +16,7 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from topreward_ros.nodes.stack import StackError, parameter_files
+from topreward_ros.nodes.running.stack import StackError, parameter_files
 
 INSTRUCTION = "put \"the red\" cube: on 'it', \\ yes"
 DEADLINE = 60.0
@@ -35,7 +35,7 @@ def node() -> Iterator[Node]:
 def start(*arguments: str) -> subprocess.Popen[str]:
     """Starts a stack."""
     return subprocess.Popen(
-        [sys.executable, "-m", "topreward_ros.nodes.stack", *arguments],
+        [sys.executable, "-m", "topreward_ros.nodes.running.stack", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

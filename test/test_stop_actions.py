@@ -18,11 +18,11 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
-from topreward_ros.nodes.declared_parameters import ParameterError
-from topreward_ros.nodes.emergency_names import is_emergency_stop
-from topreward_ros.nodes.episode_manager import EpisodeManager
 from topreward_ros.nodes.lifecycle import TransitionRefused
-from topreward_ros.nodes.patient_call import PatientCall
+from topreward_ros.nodes.manager.emergency_names import is_emergency_stop
+from topreward_ros.nodes.manager.episode_manager import EpisodeManager
+from topreward_ros.nodes.manager.patient_call import PatientCall
+from topreward_ros.nodes.parameters import ParameterError
 from topreward_ros.nodes.waiting import Waiting
 
 ALL = ["success", "timeout", "stopped", "canceled"]

@@ -9,7 +9,7 @@ from manager_stack import TASK, managed
 from reward_stack import ros, write_checkpoint
 
 from topreward_msgs.msg import RewardStamped
-from topreward_ros.nodes.success_claim import SuccessClaim
+from topreward_ros.nodes.manager.success_claim import SuccessClaim
 
 THRESHOLD = -0.5
 HIGH, LOW = -0.1, -9.0

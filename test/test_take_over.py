@@ -8,7 +8,7 @@ import pytest
 from manager_stack import TASK, managed
 
 from topreward_msgs.msg import EpisodeEvent
-from topreward_ros.nodes.reward_events import standing_faults, unended
+from topreward_ros.nodes.manager.reward_events import standing_faults, unended
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -44,7 +44,7 @@ def test_without_any_picture_an_episode_that_is_taken_over_ends_at_its_limit_too
 
 
 def test_a_start_in_the_future_of_the_managers_clock_is_now(model, monkeypatch):
-    from topreward_ros.nodes.episode_manager import EpisodeManager
+    from topreward_ros.nodes.manager.episode_manager import EpisodeManager
 
     with managed(model, instruction=TASK) as lab:
         left_alone(lab)

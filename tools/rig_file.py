@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from topreward_ros.nodes.manager_parameters import StopActionSettings, filled
+from topreward_ros.nodes.manager.parameters import StopActionSettings, filled
 
 COMPRESSED = "/compressed"
 """Ends the name of a topic of compressed pictures."""

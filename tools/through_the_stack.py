@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tools.rig_file import PlayedCamera, pair_cameras, read_rig
 from tools.stack_run import Passage, StackBroke, running
-from topreward_ros.nodes.demo import isolate
-from topreward_ros.nodes.stack import parameter_files
+from topreward_ros.nodes.running.demo import isolate
+from topreward_ros.nodes.running.stack import parameter_files
 from topreward_ros.offline.labelled_recordings import LabelledRecording, read_labels
 from topreward_ros.video.opening import open_recording
 

@@ -12,13 +12,20 @@ import sys
 from importlib import import_module
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WINGS = {
+    "reward_node": "reward",
+    "episode_manager": "manager",
+    "overlay_node": "viewing",
+    "replay_node": "replay",
+}
+"""Where the module of each node is, which has the node's name and a `main`."""
 
 
-def run(module: str) -> int:
+def run(node: str) -> int:
     """Runs a node.
 
     Args:
-        module: in `topreward_ros.nodes`, with a `main`.
+        node: one of `WINGS`.
 
     Returns:
         The exit code.
@@ -26,7 +33,7 @@ def run(module: str) -> int:
     for number in SIGNALS:
         # Nothing is there yet that would have to be ended in order. The node sets its own handlers.
         signal.signal(number, lambda *_: os._exit(0))
-    return import_module(f"topreward_ros.nodes.{module}").main()
+    return import_module(f"topreward_ros.nodes.{WINGS[node]}.{node}").main()
 
 
 def reward_node() -> int:

@@ -1,0 +1,1 @@
+"""The node that runs episodes: `episode_manager`."""

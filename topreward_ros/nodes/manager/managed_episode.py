@@ -1,0 +1,212 @@
+"""One episode as the manager sees it: what it was asked for, what it has shown, how it ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from builtin_interfaces.msg import Time
+from rclpy.task import Future
+
+from topreward_msgs.action import RunEpisode
+from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_msgs.srv import StartEpisode
+from topreward_ros.method.prompt import validate_instruction
+from topreward_ros.method.success import TIME_TOLERANCE
+from topreward_ros.nodes.manager.stop_actions import StopResult
+from topreward_ros.nodes.manager.success_claim import SuccessClaim
+from topreward_ros.nodes.messages import event_message
+
+OUTCOMES = {
+    EpisodeEvent.REASON_SUCCESS: EpisodeEvent.OUTCOME_SUCCESS,
+    EpisodeEvent.REASON_TIMEOUT: EpisodeEvent.OUTCOME_FAILURE,
+}
+"""What a reason says of the outcome; nothing for any other."""
+
+
+@dataclass(frozen=True)
+class EpisodeRequest:
+    """What is asked for.
+
+    Attributes:
+        instruction: the task; empty: the current one.
+        time_limit: s; 0: the manager's.
+        min_duration: s; negative: the manager's.
+    """
+
+    instruction: str = ""
+    time_limit: float = 0.0
+    min_duration: float = -1.0
+
+    @classmethod
+    def of(cls, asked: RunEpisode.Goal | StartEpisode.Request) -> EpisodeRequest:
+        """Reads a goal or a service's request; raises ValueError as the constructor does."""
+        return cls(asked.instruction.strip(), asked.time_limit, asked.min_duration)
+
+    def __post_init__(self) -> None:
+        """Refuses with ValueError what nothing can be started with."""
+        if self.instruction:
+            validate_instruction(self.instruction)
+        if not (math.isfinite(self.time_limit) and self.time_limit >= 0.0):
+            raise ValueError(
+                f"time_limit is {self.time_limit}; expected seconds, or 0 for the manager's."
+            )
+        if not math.isfinite(self.min_duration):
+            raise ValueError(
+                f"min_duration is {self.min_duration}; expected seconds, negative: the manager's."
+            )
+
+
+@dataclass
+class ManagedEpisode:
+    """A running or ended episode.
+
+    Attributes:
+        episode_id: the reward node's.
+        instruction: the task it was started with.
+        request: how it can be started again.
+        time_limit: s.
+        min_duration: s.
+        started: s, steady clock.
+        asked: whether somebody asked the manager for it.
+        watched: s, steady clock, since when the manager watches over it; its time limit counts
+            from there, because a start that another machine's clock tells may be far off.
+        on_reading: told of its readings.
+        owner: id of the goal that it belongs to; empty if none.
+        last: its last reading.
+        readings: how many were received.
+        claim: whether its success is claimed and true.
+        successful: what that says at the last reading.
+        lost_cameras: how many cameras are lost.
+        lost_since: s, steady clock; of the first of them.
+        reason: why it ended; empty while it runs.
+        outcome: how it ended.
+        detail: one sentence on the end.
+        duration: s, at its end.
+        stop_results: of the stop actions that ran.
+        finished: done when everything that follows the end is done.
+    """
+
+    episode_id: str
+    instruction: str
+    request: EpisodeRequest
+    time_limit: float
+    min_duration: float
+    started: float
+    asked: bool
+    watched: float
+    on_reading: Callable[[RewardStamped], None] | None = None
+    owner: bytes = b""
+    last: RewardStamped | None = None
+    readings: int = 0
+    claim: SuccessClaim = field(default_factory=SuccessClaim)
+    successful: bool = False
+    lost_cameras: int = 0
+    lost_since: float = math.inf
+    reason: str = ""
+    outcome: str = ""
+    detail: str = ""
+    duration: float = 0.0
+    stop_results: list[StopResult] = field(default_factory=list)
+    finished: Future = field(default_factory=Future)
+
+    def take(self, reading: RewardStamped) -> None:
+        """Notes a reading."""
+        self.last = reading
+        self.readings += 1
+        self.successful = self.claim.take(reading)
+        if self.on_reading is not None:
+            self.on_reading(reading)
+
+    def verdict(self) -> tuple[str, str] | None:
+        """Returns reason and one sentence of the end that the last reading brings, if it does."""
+        elapsed = self.last.episode_time
+        if elapsed - TIME_TOLERANCE > self.time_limit:
+            return self._timeout()  # merged readings: success within the limit was not shown
+        if self.successful and elapsed + TIME_TOLERANCE >= self.min_duration:
+            return EpisodeEvent.REASON_SUCCESS, (
+                f"The success score {self.last.success_score:.2f} nat stayed above "
+                f"{self.last.success_threshold:.2f}."
+            )
+        return self._timeout() if elapsed + TIME_TOLERANCE >= self.time_limit else None
+
+    def overdue(self, now: float, camera_patience: float) -> tuple[str, str] | None:
+        """Returns the same of the end that the clock brings.
+
+        Args:
+            now: s, steady clock.
+            camera_patience: s for which a camera may be lost.
+        """
+        if now - self.lost_since >= camera_patience:
+            return EpisodeEvent.REASON_CAMERA_LOST, (
+                f"{self.lost_cameras} camera(s) stayed lost for {camera_patience:g} s."
+            )
+        return self._timeout() if now - self.watched >= self.time_limit else None
+
+    def lose_camera(self, now: float) -> None:
+        """Notes that one more camera is silent."""
+        self.lost_since = min(self.lost_since, now)
+        self.lost_cameras += 1
+
+    def regain_camera(self) -> None:
+        """Notes that one camera is heard again."""
+        self.lost_cameras = max(0, self.lost_cameras - 1)
+        if not self.lost_cameras:
+            self.lost_since = math.inf
+
+    def end(self, reason: str, detail: str, now: float, outcome: str = "") -> None:
+        """Notes the end, once and for all."""
+        self.reason, self.detail = reason, detail
+        self.outcome = outcome or OUTCOMES.get(reason, EpisodeEvent.OUTCOME_UNLABELLED)
+        self.duration = now - self.started
+
+    def event(self, event: str, stamp: Time, now: float, detail: str = "") -> EpisodeEvent:
+        """Returns an event of this episode.
+
+        Args:
+            event: `EpisodeEvent.STARTED`, `STOPPED`, ….
+            stamp: node clock.
+            now: s, steady clock.
+            detail: one sentence; of STOPPED it is known.
+        """
+        stopped = event == EpisodeEvent.STOPPED
+        message = event_message(
+            event,
+            stamp=stamp,
+            episode_id=self.episode_id,
+            instruction=self.instruction,
+            reason=self.reason if stopped else "",
+            detail=self.detail if stopped else detail,
+            duration=self._elapsed(event, now),
+            last=self.last,
+        )
+        message.readings = self.readings
+        if stopped:
+            message.outcome = self.outcome
+        return message
+
+    def result(self) -> RunEpisode.Result:
+        """Returns the action's result."""
+        last = self.last
+        return RunEpisode.Result(
+            episode_id=self.episode_id,
+            outcome=self.outcome,
+            termination_reason=self.reason,
+            detail=self.detail,
+            duration=self.duration,
+            readings=self.readings,
+            log_prob=math.nan if last is None else last.log_prob,
+            progress=math.nan if last is None else last.progress,
+            success_score=math.nan if last is None else last.success_score,
+            stop_actions_done=all(result.done for result in self.stop_results),
+        )
+
+    def _timeout(self) -> tuple[str, str]:
+        sentence = f"There was no success within the limit of {self.time_limit:g} s."
+        return EpisodeEvent.REASON_TIMEOUT, sentence
+
+    def _elapsed(self, event: str, now: float) -> float:
+        if event == EpisodeEvent.STARTED:
+            return 0.0
+        return self.duration if event == EpisodeEvent.STOPPED else now - self.started

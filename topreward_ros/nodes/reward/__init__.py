@@ -1,0 +1,1 @@
+"""The node that scores: `reward_node`."""

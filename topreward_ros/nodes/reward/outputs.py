@@ -1,0 +1,71 @@
+"""What `reward_node` publishes of its episodes."""
+
+from __future__ import annotations
+
+import time
+
+from rclpy.node import Node
+from std_msgs.msg import Bool, Float32, Float64
+
+from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.messages import ACKNOWLEDGED, event_message, latched
+from topreward_ros.nodes.reward.live_episode import LiveEpisode
+
+
+class Outputs:
+    """The topics ~/reading, ~/progress, ~/reward, ~/success and ~/event."""
+
+    def __init__(self, node: Node) -> None:
+        """Advertises them."""
+        self._clock = node.get_clock()
+        self._reading = node.create_publisher(RewardStamped, "~/reading", 10)
+        self._progress = node.create_publisher(Float32, "~/progress", 10)
+        self._reward = node.create_publisher(Float64, "~/reward", 10)
+        self._success = node.create_publisher(Bool, "~/success", latched())
+        self._event = node.create_publisher(EpisodeEvent, "~/event", latched(10))
+
+    def reading(self, reading: RewardStamped) -> None:
+        """Publishes a reading and its plain mirrors."""
+        self._reading.publish(reading)
+        self._progress.publish(Float32(data=reading.progress))
+        self._reward.publish(Float64(data=reading.reward))
+        self._success.publish(Bool(data=reading.success))
+
+    def no_success(self) -> None:
+        """Takes an earlier episode's success back."""
+        self._success.publish(Bool(data=False))
+
+    def event(
+        self,
+        event: str,
+        episode: LiveEpisode | None,
+        instruction: str,
+        reason: str = "",
+        detail: str = "",
+    ) -> None:
+        """Publishes what happened.
+
+        Args:
+            event: `EpisodeEvent.STARTED`, `STOPPED`, `FAULT` or `RECOVERED`.
+            episode: the running one, if there is one.
+            instruction: the task.
+            reason: `EpisodeEvent.REASON_*`; of a fault, what it is about.
+            detail: one sentence for people.
+        """
+        started = episode.started if episode and event != EpisodeEvent.STARTED else None
+        self._event.publish(
+            event_message(
+                event,
+                stamp=self._clock.now().to_msg(),
+                episode_id=episode.episode_id if episode else "",
+                instruction=instruction,
+                reason=reason,
+                detail=detail,
+                duration=0.0 if started is None else time.monotonic() - started,
+                last=episode.last if episode else None,
+            )
+        )
+
+    def flush(self) -> None:
+        """Waits a moment until the last event has arrived."""
+        self._event.wait_for_all_acked(ACKNOWLEDGED)

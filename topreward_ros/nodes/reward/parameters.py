@@ -1,0 +1,227 @@
+"""The parameters of `reward_node`: each is declared once, with its type, range and meaning."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any
+
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.validate_topic_name import validate_topic_name
+
+from topreward_ros.method.prompt import InstructionError, PromptForm, validate_instruction
+from topreward_ros.method.reward import RewardForm
+from topreward_ros.models.settings import LARGEST_RATE, LARGEST_SIDE
+from topreward_ros.models.thinning import DEFAULT_LIMIT
+from topreward_ros.nodes.parameters import parameter
+from topreward_ros.video.mosaic import Layout
+from topreward_ros.video.motion import DEFAULT_THRESHOLD
+
+
+class Change(str, Enum):
+    """When a parameter may be set, and from when on it holds."""
+
+    UNCONFIGURED = "while unconfigured"
+    EPISODE = "at any time, for the next episode"
+    ALWAYS = "at any time, at once"
+    NEVER = "at the start only"
+
+
+def _is(default: Any, description: str, change: Change, **allowed: Any) -> Any:
+    return parameter(default, description, fixed=change is Change.NEVER, change=change, **allowed)
+
+
+def _names(enum: type[Enum]) -> list[str]:
+    return [member.value for member in enum]
+
+
+def _model(value: str) -> str | None:
+    known = "a hub id, a checkpoint directory, demo, or random:<directory with a config.json>"
+    return None if value and value == value.strip() else known
+
+
+def _device(value: str) -> str | None:
+    known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", value)
+    return None if known else "auto, cpu, cuda or cuda:<number>"
+
+
+def _frame_size(value: tuple[int, ...]) -> str | None:
+    if value == (0, 0) or all(16 <= side <= LARGEST_SIDE for side in value):
+        return None
+    return f"two sides of 16 to {LARGEST_SIDE} px, [height, width], or [0, 0] for the model's own"
+
+
+def _even(value: int) -> str | None:
+    return "an even number" if value % 2 else None
+
+
+def _threshold(value: float) -> str | None:
+    if math.isnan(value) or -math.inf < value <= 0.0:
+        return None
+    return "a log-probability of at most 0 (nat), or .nan for the calibration's or model's own"
+
+
+def _instruction(value: str) -> str | None:
+    try:
+        if value:
+            validate_instruction(value)
+    except InstructionError as error:
+        return f"one sentence of plain text. {error}"
+    return None
+
+
+def _cameras(value: tuple[str, ...]) -> str | None:
+    if not 1 <= len(value) <= 16 or len(set(value)) != len(value):
+        return "1 to 16 image topics, each once"
+    for topic in value:
+        try:
+            validate_topic_name(topic)
+        except (InvalidTopicNameException, ValueError):
+            return f"names of image topics, and {topic!r} cannot be one"
+    return None
+
+
+@dataclass(frozen=True)
+class RewardParameters:
+    """A snapshot of all parameters."""
+
+    model: str = _is(
+        "Qwen/Qwen3-VL-8B-Instruct",
+        "Hub id, checkpoint directory, demo, or random:<directory with a config.json>.",
+        Change.UNCONFIGURED,
+        check=_model,
+    )
+    device: str = _is(
+        "auto",
+        "auto (a GPU where there is one), cpu, cuda or cuda:<number>.",
+        Change.UNCONFIGURED,
+        check=_device,
+    )
+    dtype: str = _is(
+        "auto",
+        "Number format; auto: bfloat16 on a GPU, float32 on a CPU.",
+        Change.UNCONFIGURED,
+        choices=("auto", "float32", "bfloat16", "float16", "float64"),
+    )
+    quantization: str = _is(
+        "none", "Of the weights.", Change.UNCONFIGURED, choices=("none", "int8", "nf4")
+    )
+    prompt_form: str = _is(
+        "raw", "Form of the prompt.", Change.UNCONFIGURED, choices=_names(PromptForm)
+    )
+    frame_size: tuple[int, ...] = _is(
+        (0, 0),
+        "[height, width] in px; [0, 0]: the model's own.",
+        Change.UNCONFIGURED,
+        check=_frame_size,
+    )
+    max_pairs: int = _is(
+        DEFAULT_LIMIT,
+        "Pairs of frames kept at most, an even number; bounds memory and the cost of an update.",
+        Change.UNCONFIGURED,
+        limits=(4, 4096),
+        check=_even,
+    )
+    attention: str = _is(
+        "sdpa", "Attention kernel.", Change.UNCONFIGURED, choices=("sdpa", "eager")
+    )
+    cuda_graphs: bool = _is(
+        True,
+        "On a GPU, replay updates as recorded CUDA graphs; what cannot be recorded runs as it "
+        "comes, and the log says why.",
+        Change.UNCONFIGURED,
+    )
+    instruction: str = _is(
+        "",
+        "The task in words; empty: wait for one on task_instruction.",
+        Change.ALWAYS,
+        check=_instruction,
+    )
+    cameras: tuple[str, ...] = _is(
+        ("/camera/image_raw",),
+        "Image topics, 1 to 16, in the order of the layout.",
+        Change.UNCONFIGURED,
+        check=_cameras,
+    )
+    transport: str = _is(
+        "auto",
+        "Type of the image topics: raw (Image), compressed (CompressedImage), auto (as published).",
+        Change.UNCONFIGURED,
+        choices=("auto", "raw", "compressed"),
+    )
+    layout: str = _is(
+        "row", "How several cameras become one frame.", Change.EPISODE, choices=_names(Layout)
+    )
+    camera_max_age: float = _is(
+        0.5,
+        "s; how much older than the newest picture another camera's may be to share its frame.",
+        Change.EPISODE,
+        limits=(0.001, 60.0),
+    )
+    sample_rate: float = _is(
+        0.0,
+        "Frames per second of camera time; 0.0: the model's own, usually 2.0.",
+        Change.EPISODE,
+        limits=(0.0, LARGEST_RATE),
+    )
+    motion_gate: bool = _is(True, "Leave frames out that show nothing new.", Change.EPISODE)
+    motion_threshold: float = _is(
+        DEFAULT_THRESHOLD,
+        "Grey levels of change from which a frame is new; only with motion_gate.",
+        Change.EPISODE,
+        limits=(0.0, 255.0),
+    )
+    reward_form: str = _is(
+        "difference",
+        "difference of progress, or the paper's exp_clip.",
+        Change.EPISODE,
+        choices=_names(RewardForm),
+    )
+    success_threshold: float = _is(
+        math.nan,
+        "nat, at most 0; .nan: the calibration's or else the model's own. Without any, success is "
+        "never claimed.",
+        Change.EPISODE,
+        check=_threshold,
+    )
+    success_window: int = _is(
+        3, "Readings in the mean that is the success score.", Change.EPISODE, limits=(1, 1000)
+    )
+    success_hold: float = _is(
+        1.0,
+        "s for which the score must stay above the threshold.",
+        Change.EPISODE,
+        limits=(0.0, 3600.0),
+    )
+    success_min_duration: float = _is(
+        2.0,
+        "s from the episode's start before which success is never claimed.",
+        Change.EPISODE,
+        limits=(0.0, 86400.0),
+    )
+    calibration_file: str = _is("", "Written by `calibrate`; empty: none.", Change.UNCONFIGURED)
+    camera_timeout: float = _is(
+        2.0,
+        "s by the wall clock without an image after which a camera counts as lost.",
+        Change.ALWAYS,
+        limits=(0.05, 3600.0),
+    )
+    inbox_size: int = _is(
+        64,
+        "Frames that may wait for scoring; with more the episode ends as model_error.",
+        Change.EPISODE,
+        limits=(1, 10000),
+    )
+    on_clock_jump: str = _is(
+        "restart",
+        "After camera time went back: restart with a new episode, or stop until ~/reset.",
+        Change.ALWAYS,
+        choices=("restart", "stop"),
+    )
+    autostart: bool = _is(False, "Configure and activate without being asked.", Change.NEVER)
+
+
+RULES = {rule.name: rule for rule in fields(RewardParameters)}
+"""Every parameter by name; `metadata` as in its declaration."""

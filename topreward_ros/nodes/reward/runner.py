@@ -1,0 +1,290 @@
+"""Runs one episode after another: images in, readings and events out.
+
+Belongs to the executor's thread; the model's part is done by the scoring thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from topreward_msgs.msg import EpisodeEvent
+from topreward_ros.nodes.diagnostics import Latencies
+from topreward_ros.nodes.messages import frame_header, reading_message
+from topreward_ros.nodes.reward.episode_setup import episode_maker, intake_settings
+from topreward_ros.nodes.reward.live_episode import Equipment, LiveEpisode
+from topreward_ros.nodes.reward.outputs import Outputs
+from topreward_ros.nodes.reward.scoring_exchange import Failed, QueuedFrame, Scored
+from topreward_ros.nodes.reward.scoring_thread import ScoringThread
+from topreward_ros.video.image import stamp_seconds
+from topreward_ros.video.intake import CameraImageError, Frame, FrameIntake
+from topreward_ros.video.selection import ClockJump
+
+if TYPE_CHECKING:
+    from topreward_ros.nodes.reward.parameters import RewardParameters
+
+
+class EpisodeRunner:
+    """Starts and ends episodes, and feeds the running one.
+
+    Attributes:
+        instruction: the task, "" as long as there is none.
+        equipment: while the node is configured.
+        episode: the running one.
+        opened: whether episodes are to run: the node is active.
+        halted: why none runs although they are to; "" if nothing is wrong.
+        latencies: of the readings, from a frame's last message on.
+        pictures: the part of them in which the frame's picture is made.
+        overheads: what is left of them beside picture and model.
+    """
+
+    def __init__(
+        self,
+        outputs: Outputs,
+        scoring: ScoringThread,
+        log: RcutilsLogger,
+        read: Callable[[], RewardParameters],
+    ) -> None:
+        """Starts without equipment.
+
+        Args:
+            outputs: where readings and events go.
+            scoring: scores.
+            log: for people.
+            read: returns the parameters of now.
+        """
+        self.instruction = ""
+        self.equipment: Equipment | None = None
+        self.episode: LiveEpisode | None = None
+        self.opened = False
+        self.halted = ""
+        self.latencies, self.pictures, self.overheads = Latencies(), Latencies(), Latencies()
+        self._outputs = outputs
+        self._scoring = scoring
+        self._log = log
+        self._read = read
+
+    def open(self) -> None:
+        """Starts an episode, or waits for an instruction.
+
+        Raises:
+            ValueError: parameters contradict each other.
+        """
+        self.equipment.watch.restart(time.monotonic())
+        self._begin()
+        self.opened = True
+
+    def close(self, reason: str, detail: str) -> bool:
+        """Ends the running episode; says whether there was one."""
+        was_running = self.episode is not None
+        self.opened = False
+        self.halted = ""
+        self._end(reason, detail)
+        return was_running
+
+    def reset(self) -> str:
+        """Starts anew in place; returns a sentence.
+
+        Raises:
+            ValueError: parameters contradict each other.
+        """
+        self.equipment.watch.restart(time.monotonic())
+        self._end(EpisodeEvent.REASON_RESET, "A reset was asked for.")
+        self._begin()
+        if self.episode is None:
+            return "An episode starts as soon as there is an instruction."
+        return f"Episode {self.episode.episode_id} has started."
+
+    def take_instruction(self, text: str) -> None:
+        """Asks about another task from now on.
+
+        Args:
+            text: valid, or "" to ask about none.
+        """
+        if text == self.instruction:
+            return
+        former, self.instruction = self.instruction, text
+        self._log.info(f'The instruction is "{text}", it was "{former}".')
+        if not self.opened or self.halted:
+            return
+        if self.episode is None:
+            self._begin_or_halt()
+        elif not text:
+            self._restart(EpisodeEvent.REASON_STOPPED, "The instruction was taken away.")
+        elif self.equipment.calibration is not None:
+            # Another task has another threshold, floor and ceiling.
+            self._restart(EpisodeEvent.REASON_INSTRUCTION_CHANGED, "The instruction was changed.")
+        else:
+            self.episode.baseline = self._scoring.set_instruction(text)
+            self._outputs.no_success()
+
+    def on_image(self, topic: str, message: Any) -> None:
+        """Takes in an image message of a camera."""
+        now = time.monotonic()
+        try:
+            stamp = stamp_seconds(message)
+            frame = self._take(topic, stamp, message)
+        except ClockJump as error:
+            self._on_clock_jump(str(error), topic, message)
+            return
+        except ValueError as error:
+            self._refuse(topic, str(error))
+            return
+        if self.equipment.watch.heard(topic, now) and self.opened:
+            self._on_recovered(topic)
+        if frame is not None:
+            header = frame_header(frame.stamp, frame.frame_id, message.header)
+            self._queue(QueuedFrame(frame.image, frame.stamp, now, time.monotonic(), header))
+
+    def _take(self, topic: str, stamp: float, message: Any) -> Frame | None:
+        """Raises ValueError where the image is none that a video can go on with."""
+        if self.episode is None:
+            return None
+        intake = self.episode.intake
+        former = intake.cameras[topic].stamp
+        try:
+            frame = intake.add(topic, stamp, message)
+        except CameraImageError as error:
+            if error.camera == topic:
+                raise
+            frame = None
+            self._refuse(error.camera, str(error), counted=True)
+        if stamp == former:
+            raise ValueError(f"The stamp stands still at {stamp:.3f} s; is the camera frozen?")
+        if frame is None and topic in intake.stale:
+            raise ValueError(
+                f"The stamp {stamp:.3f} s is more than camera_max_age behind another camera's."
+            )
+        return frame
+
+    def _refuse(self, topic: str, reason: str, *, counted: bool = False) -> None:
+        if self.equipment.watch.refuse(topic, reason, counted=counted):
+            self._log.warning(
+                f"An image of {topic} is refused: {reason}", throttle_duration_sec=1.0
+            )
+
+    def on_results(self) -> None:
+        """Publishes what the scoring thread has laid out."""
+        for result in self._scoring.collect():
+            if self.episode is None or result.episode_id != self.episode.episode_id:
+                continue  # of an episode that has ended meanwhile
+            if isinstance(result, Failed):
+                self._on_failure(result)
+            elif result.baseline == self.episode.baseline:
+                self._publish(result)
+
+    def watch_cameras(self, problems: dict[str, str]) -> None:
+        """Looks for cameras that have gone silent.
+
+        Args:
+            problems: by camera, what is known to be wrong with its topic.
+        """
+        if not self.opened:
+            return
+        timeout = self._read().camera_timeout
+        watch = self.equipment.watch
+        for topic in watch.newly_lost(time.monotonic(), timeout):
+            why = problems.get(topic) or watch.cameras[topic].refusal or "no image arrives."
+            detail = f"The camera {topic} gave no usable image for {timeout:g} s: {why}"
+            self._log.error(detail)
+            self._tell(EpisodeEvent.FAULT, EpisodeEvent.REASON_CAMERA_LOST, detail)
+
+    def _begin(self) -> None:
+        self.halted = ""
+        self.episode = None
+        self._outputs.no_success()
+        if not self.instruction:
+            self._log.warning("Waiting for an instruction on task_instruction.")
+            return
+        parameters, scorer = self._read(), self.equipment.scorer
+        make, warning = episode_maker(
+            parameters, scorer, self.equipment.calibration, self.instruction
+        )
+        intake = FrameIntake(
+            parameters.cameras, intake_settings(parameters, scorer), scorer.frame_size
+        )
+        self.episode = LiveEpisode(intake, parameters.inbox_size, time.monotonic(), warning)
+        self._scoring.start(self.episode.episode_id, make)
+        if warning:
+            self._log.warning(warning)
+        self._tell(EpisodeEvent.STARTED)
+
+    def _end(self, reason: str, detail: str) -> None:
+        self.on_results()
+        if self.episode is not None:  # else a result that was waiting has ended it
+            self._scoring.stop()
+            self._tell(EpisodeEvent.STOPPED, reason, detail)
+            self.episode = None
+
+    def _restart(self, reason: str, detail: str) -> None:
+        self._end(reason, detail)
+        self._begin_or_halt()
+
+    def _begin_or_halt(self) -> None:
+        try:
+            self._begin()
+        except ValueError as error:
+            self._halt("", str(error))
+
+    def _halt(self, reason: str, detail: str) -> None:
+        self._log.error(f"{detail} No episode runs now; ~/reset starts another.")
+        self._end(reason, detail)
+        self.halted = detail
+
+    def _tell(self, event: str, reason: str = "", detail: str = "") -> None:
+        self._outputs.event(event, self.episode, self.instruction, reason, detail)
+
+    def _on_clock_jump(self, detail: str, topic: str, message: Any) -> None:
+        if not self.episode.intake.selected:
+            # No frame was taken yet: one camera went back before the others.
+            self.episode.intake.reset()
+        elif self._read().on_clock_jump == "stop":
+            self._halt(EpisodeEvent.REASON_CLOCK_JUMP, detail)
+            return
+        else:
+            self._log.warning(detail)
+            self._restart(EpisodeEvent.REASON_CLOCK_JUMP, detail)
+        self.on_image(topic, message)
+
+    def _on_recovered(self, topic: str) -> None:
+        detail = f"The camera {topic} is heard again."
+        self._log.info(detail)
+        self._tell(EpisodeEvent.RECOVERED, EpisodeEvent.REASON_CAMERA_LOST, detail)
+
+    def _queue(self, frame: QueuedFrame) -> None:
+        size = self.episode.inbox_size
+        if not self._scoring.add(frame, size):
+            self._halt(
+                EpisodeEvent.REASON_MODEL_ERROR,
+                f"Scoring is {size} frames behind, all that inbox_size allows; lower sample_rate, "
+                "take a smaller model, or see whether its device hangs.",
+            )
+
+    def _publish(self, result: Scored) -> None:
+        newest = result.newest
+        latency, picture = time.monotonic() - newest.arrived, newest.made - newest.arrived
+        self.episode.last = reading_message(
+            result.reading,
+            header=newest.header,
+            episode_id=result.episode_id,
+            model=self.equipment.scorer.name,
+            latency=latency,
+            pending_frames=self._scoring.pending,
+        )
+        self.latencies.add(latency)
+        self.pictures.add(picture)
+        self.overheads.add(latency - picture - result.reading.model_time)
+        self._outputs.reading(self.episode.last)
+
+    def _on_failure(self, failure: Failed) -> None:
+        if issubclass(failure.kind, ClockJump):
+            self._halt(EpisodeEvent.REASON_CLOCK_JUMP, failure.message)
+            return
+        self._log.error(failure.trace)
+        self._halt(
+            EpisodeEvent.REASON_MODEL_ERROR,
+            f"Scoring failed with {failure.kind.__name__}: {failure.message}",
+        )

@@ -1,0 +1,1 @@
+"""Programs that start the nodes where ROS comes without launch."""

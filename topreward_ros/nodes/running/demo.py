@@ -1,0 +1,114 @@
+"""Plays a recorded episode on camera topics through the real reward node, and shows what it says.
+
+Three processes on a graph of their own: reward_node, replay_node and this one, which watches them,
+draws a live view, and leaves a film, a plot and a summary behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from topreward_ros.nodes.running.demo_episode import DemoError
+from topreward_ros.nodes.running.demo_run import DemoRun
+from topreward_ros.offline.report import EpisodeReport
+
+MERGED = 0.6
+"""Readings per frame below which the playback was too fast for the machine."""
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Reads the command line; None: this process's."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--episode", default="success", help="success, failure, a bag or a video (%(default)s)")
+    add("--instruction", default="", help="the task; default: the one the episode was recorded for")
+    add("--model", default="demo", help="demo, a hub id or a checkpoint directory (%(default)s)")
+    add("--rate", type=float, default=1.0, help="seconds of episode per second (%(default)s)")
+    add("--fps", type=float, default=0.0, help="pictures per second of a video; 0: its own")
+    add("--camera", default="", help="image topic of a bag; default: the first")
+    add("--output", type=Path, default=Path("demo_output"), help="directory (%(default)s)")
+    add("--plain", action="store_true", help="lines instead of the live view")
+    add("--gif", action="store_true", help="leave overlay.gif as well")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the demo.
+
+    Args:
+        arguments: of the command line; None: this process's.
+
+    Returns:
+        0 if it ran, whatever the model said of the episode; 1 with one sentence if it could not;
+        130 after Ctrl-C.
+    """
+    options = parse(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    isolate()
+    try:
+        leave_report(DemoRun(options).play(), options.output, gif=options.gif)
+    except (DemoError, ValueError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("demo: stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def isolate() -> None:
+    """Keeps the demo on this machine and away from other graphs, unless told otherwise."""
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 101)))
+
+
+def leave_report(report: EpisodeReport, directory: Path, *, gif: bool) -> None:
+    """Writes the report's files and says what came out, and where they are."""
+    # Imported here: matplotlib and encoders take a second, which the start would wait for.
+    from topreward_ros.offline.report_files import write_report
+
+    print("Drawing the film and the plot.", flush=True)
+    written = write_report(report, directory, gif=gif)
+    print(conclusion(report.summary()), flush=True)
+    for path in written:
+        print(f"  {path}", flush=True)
+
+
+def conclusion(summary: dict[str, object]) -> str:
+    """Returns the outcome in one sentence for people."""
+    if summary["success"]:
+        verdict = f"Success at {summary['success_time_s']:.1f} s"
+    elif summary["success_threshold"] is None:
+        verdict = "No success is claimed, because no threshold is set for this model"
+    else:
+        verdict = "No success"
+    return (
+        f"{verdict} in {summary['episode_duration_s']:.1f} s of {summary['instruction']!r}; "
+        f"{summary['readings']} readings, {summary['latency_ms_p50']:.0f} ms from frame to reading "
+        f"(p95 {summary['latency_ms_p95']:.0f} ms).{_too_fast(summary)}"
+    )
+
+
+def _too_fast(summary: dict[str, object]) -> str:
+    if summary["readings"] >= MERGED * summary["frames"]:
+        return ""
+    return (
+        f" This machine was too busy to judge after each of {summary['frames']} frames; "
+        'DEMO_ARGS="--rate 0.5" gives it more time.'
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""The node that shows people what the reward node makes of the cameras' picture.
+
+It runs in a process of its own and draws only while somebody looks, so that it never slows scoring.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from typing import Any
+
+import numpy as np
+import rclpy
+from rcl_interfaces.srv import GetParameters
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+from rclpy.task import Future
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.camera_subscriptions import CameraError, CameraSubscriptions
+from topreward_ros.nodes.messages import latched
+from topreward_ros.nodes.parameters import ParameterError
+from topreward_ros.nodes.spinning import run_node
+from topreward_ros.nodes.viewing.markers import episode_markers
+from topreward_ros.nodes.viewing.overlay_parameters import declare_parameters
+from topreward_ros.nodes.viewing.watched_episode import WatchedEpisode
+from topreward_ros.video.image import ImageError, decode
+from topreward_ros.video.mosaic import Layout, LayoutError, tile
+from topreward_ros.video.overlay import draw_overlay
+from topreward_ros.video.resizing import resize
+
+LOOK_UP_PERIOD = 1.0
+"""s between looks at what the image topics carry, and at the reward node's parameters."""
+SHARED = ("cameras", "transport", "layout")
+"""Parameters that are the reward node's where none are given here."""
+QUEUE = 20
+
+
+class OverlayNode(Node):
+    """Node `overlay_node`: publishes ~/overlay (sensor_msgs/Image, rgb8) and ~/markers.
+
+    Attributes:
+        drawn: pictures published so far.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Subscribes.
+
+        Args:
+            options: as `rclpy.node.Node` takes them.
+
+        Raises:
+            ParameterError: a parameter has a value that is not allowed.
+            CameraError: a camera's topic cannot be subscribed.
+        """
+        super().__init__("overlay_node", **{"namespace": "topreward", **options})
+        self._given = declare_parameters(self)
+        self._episode = WatchedEpisode()
+        self._pictures: dict[str, Image | CompressedImage] = {}
+        self.drawn = 0
+        self._header = Header()  # of the newest picture
+        self._changed = False
+        self._cameras: CameraSubscriptions | None = None
+        self._watched: tuple[tuple[str, ...], str, str] = ((), "", "")
+        self._asked: Future | None = None
+        self._overlay = self.create_publisher(Image, "~/overlay", 1)
+        self._markers = self.create_publisher(MarkerArray, "~/markers", latched())
+        source = self._given.reward_node.rstrip("/")
+        self.create_subscription(RewardStamped, f"{source}/reading", self._on_reading, QUEUE)
+        # The newest event alone: an older one says nothing of what is to be shown now.
+        self.create_subscription(EpisodeEvent, f"{source}/event", self._on_event, latched())
+        self._client = self.create_client(GetParameters, f"{source}/get_parameters")
+        own = self._given.own_cameras
+        if own:
+            self._watch(own, self._given.transport, self._given.layout)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused /clock stops no picture
+        self.create_timer(1.0 / self._given.rate, self._draw, clock=steady)
+        self.create_timer(LOOK_UP_PERIOD, self._look_up, clock=steady)
+
+    def _watch(self, cameras: tuple[str, ...], transport: str, layout: str) -> None:
+        """Subscribes the cameras, if they are not what is subscribed already."""
+        if (cameras, transport, layout) == self._watched:
+            return
+        if self._cameras is not None:
+            self._cameras.destroy()
+            self._cameras = None
+        self._pictures.clear()
+        self._watched = (cameras, transport, layout)
+        self._cameras = CameraSubscriptions(self, cameras, transport, self._on_image)
+        self.get_logger().info(f"Drawing over {', '.join(cameras)}.")
+
+    def _look_up(self) -> None:
+        if self._cameras is not None:
+            self._cameras.look_up()
+        if self._given.own_cameras or not self._client.service_is_ready():
+            return
+        if self._asked is not None and not self._asked.done():
+            # A reward node that was killed never answers.
+            self._client.remove_pending_request(self._asked)
+        self._asked = self._client.call_async(GetParameters.Request(names=list(SHARED)))
+        self._asked.add_done_callback(self._on_parameters)
+
+    def _on_parameters(self, answer: Future) -> None:
+        if answer.result() is None:
+            return
+        values = [parameter_value_to_python(value) for value in answer.result().values]
+        if len(values) != len(SHARED) or None in values:
+            return
+        cameras, transport, layout = values
+        try:
+            self._watch(tuple(cameras), transport, layout)
+        except CameraError as error:
+            self.get_logger().error(str(error))
+
+    def _on_image(self, topic: str, message: Image | CompressedImage) -> None:
+        self._pictures[topic] = message
+        self._header = message.header
+        self._changed = True
+
+    def _on_reading(self, message: RewardStamped) -> None:
+        self._episode.take_reading(message)
+        self._show_markers()
+
+    def _on_event(self, message: EpisodeEvent) -> None:
+        self._episode.take_event(message)
+        self._show_markers()
+
+    def _show_markers(self) -> None:
+        self._changed = True
+        given = self._given
+        self._markers.publish(
+            episode_markers(
+                self._episode.state(), given.frame_id, given.position, given.text_height
+            )
+        )
+
+    def _draw(self) -> None:
+        """Publishes a picture if something is new and somebody looks."""
+        if not self._changed or not self._overlay.get_subscription_count():
+            return
+        self._changed = False
+        picture = self._picture()
+        if picture is None:
+            return
+        drawn = draw_overlay(picture, self._episode.state())
+        self._overlay.publish(image_message(drawn, self._header))
+        self.drawn += 1
+
+    def _picture(self) -> np.ndarray | None:
+        """Returns the cameras' newest pictures in one, uint8 RGB (H, W, 3); None without any."""
+        cameras, _, layout = self._watched
+        pictures = []
+        for topic in cameras:
+            if topic not in self._pictures:
+                continue
+            try:
+                pictures.append(decode(self._pictures[topic]))
+            except ImageError as error:
+                del self._pictures[topic]
+                self.get_logger().warning(f"Camera {topic}: {error}", throttle_duration_sec=5.0)
+        if not pictures:
+            return None
+        if layout == Layout.MAIN_INSET:
+            layout = Layout.GRID  # the curve lies where the insets would be
+        try:
+            picture = tile(pictures, layout)
+        except LayoutError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            picture = pictures[0]
+        return _within(picture, self._given.max_width)
+
+
+def image_message(picture: np.ndarray, header: Header) -> Image:
+    """Returns a picture, uint8 RGB (H, W, 3), as sensor_msgs/Image of encoding rgb8."""
+    height, width = picture.shape[:2]
+    message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
+    message.data = array("B", picture.tobytes())
+    return message
+
+
+def _within(picture: np.ndarray, max_width: int) -> np.ndarray:
+    height, width = picture.shape[:2]
+    if width <= max_width:
+        return picture
+    return resize(picture, (max(1, round(height * max_width / width)), max_width))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the node until SIGINT or SIGTERM.
+
+    Args:
+        arguments: of the command line; None: this process's.
+
+    Returns:
+        The exit code: 0 after a signal, 1 with one sentence where it cannot start.
+    """
+    try:
+        run_node(OverlayNode, Node.destroy_node, arguments)
+    except (ParameterError, CameraError) as error:
+        print(f"overlay_node: {error}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
