@@ -15,8 +15,8 @@ from benchmarks.models import TASK, random_video
 from benchmarks.results import Results
 from benchmarks.timing import timed
 from topreward_ros.models.scorer import LocalScorer
-from topreward_ros.models.streaming import StreamingSession
-from topreward_ros.models.video_memory import VideoMemory
+from topreward_ros.models.streaming.session import StreamingSession
+from topreward_ros.models.streaming.video_memory import VideoMemory
 
 EARLY, SHORT = 5, 12
 """Pairs of the short episode from which its updates count, and after which it starts anew."""

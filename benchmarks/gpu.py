@@ -12,7 +12,7 @@ import torch
 from benchmarks.models import PUBLISHED, TASK, random_video, write_checkpoint
 from benchmarks.results import Results
 from benchmarks.timing import timed
-from topreward_ros.models.loading import load_scorer
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.scorer import LocalScorer
 
 SIZE = (256, 256)

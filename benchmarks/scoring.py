@@ -15,10 +15,10 @@ from benchmarks.models import MIDSIZE, TASK, WIDE, random_scorer, random_video
 from benchmarks.results import Results
 from benchmarks.timing import in_turns, timed
 from topreward_ros.method.progress import prefix_lengths
-from topreward_ros.models.loading import score_prefixes
-from topreward_ros.models.recompute import RecomputeSession
+from topreward_ros.models.checkpoints.loading import score_prefixes
 from topreward_ros.models.scorer import LocalScorer
-from topreward_ros.models.thinning import DEFAULT_LIMIT
+from topreward_ros.models.streaming.recompute import RecomputeSession
+from topreward_ros.models.streaming.thinning import DEFAULT_LIMIT
 
 SIZE = (224, 224)
 FLATNESS = (

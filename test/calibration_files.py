@@ -8,7 +8,7 @@ from pathlib import Path
 from topreward_ros.method.calibration import Calibration, Interval, ScoringSetup, TaskCalibration
 from topreward_ros.method.calibration_file import save_calibration
 from topreward_ros.method.success import SuccessSettings
-from topreward_ros.models.loading import load_scorer
+from topreward_ros.models.checkpoints.loading import load_scorer
 
 FLOOR, CEILING, THRESHOLD = -20.0, -2.0, -9.5
 

@@ -80,7 +80,7 @@ def checkpoint(tmp_path_factory):
     pytest.importorskip("transformers", reason="the models extra is not installed")
     from checkpoints import write_qwen3_vl
 
-    from topreward_ros.models.loading import load_scorer
+    from topreward_ros.models.checkpoints.loading import load_scorer
     from topreward_ros.offline.labels import score_recording
 
     folder = tmp_path_factory.mktemp("probe")
@@ -136,7 +136,7 @@ def test_labelled_bags_become_a_calibration_that_separates_them(calibrated):
 def test_the_calibration_is_accepted_by_a_node_with_the_same_model_and_no_other(
     calibrated, checkpoint
 ):
-    from topreward_ros.models.loading import load_scorer
+    from topreward_ros.models.checkpoints.loading import load_scorer
 
     calibration = load_calibration(calibrated / "calibration.yaml")
     scorer = load_scorer(str(checkpoint), device="cpu", frame_size=(64, 64))
@@ -154,7 +154,7 @@ def test_the_calibration_is_accepted_by_a_node_with_the_same_model_and_no_other(
 
 def test_new_episodes_are_stopped_as_promised(calibrated, checkpoint, tmp_path):
     from topreward_ros.episode import EpisodeSettings
-    from topreward_ros.models.loading import load_scorer
+    from topreward_ros.models.checkpoints.loading import load_scorer
     from topreward_ros.offline.labels import score_recording
 
     calibration = load_calibration(calibrated / "calibration.yaml")

@@ -8,9 +8,9 @@ import shutil
 import pytest
 from checkpoints import write_qwen3_vl
 
+from topreward_ros.models.checkpoints.errors import reason_of
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.contract import ModelError
-from topreward_ros.models.load_errors import reason_of
-from topreward_ros.models.loading import load_scorer
 
 SIZE = (32, 32)
 NESTED = "[" * 100_000

@@ -11,7 +11,7 @@ from tools.held_out_sample import unpack
 from tools.instructions import all_instructions
 from topreward_ros.method.metrics import success_auc, value_order_correlation
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
-from topreward_ros.models.loading import load_scorer, score_prefixes
+from topreward_ros.models.checkpoints.loading import load_scorer, score_prefixes
 from topreward_ros.video.motion import MotionGate
 
 DATA = Path(__file__).parent / "data" / "held_out.npz"

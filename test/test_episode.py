@@ -13,7 +13,7 @@ from topreward_ros.method.progress import CalibratedProgress
 from topreward_ros.method.prompt import InstructionError
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
-from topreward_ros.models.loading import load_scorer
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.video.selection import ClockJump
 
 SIZE = (32, 32)

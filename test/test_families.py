@@ -18,14 +18,14 @@ from transformers.models.molmo2.video_processing_molmo2 import (
     batch_pixels_to_patches,
 )
 
+from topreward_ros.models.checkpoints.loading import load_scorer, score_prefixes
 from topreward_ros.models.contract import ModelError
-from topreward_ros.models.families import FAMILIES
-from topreward_ros.models.flat_backbone import FlatBackbone
-from topreward_ros.models.internvl import InternVL
-from topreward_ros.models.kv_cache import PreallocatedCache
-from topreward_ros.models.loading import load_scorer, score_prefixes
-from topreward_ros.models.molmo2 import Molmo2, pooling_windows
-from topreward_ros.models.snapshot_cache import SnapshotCache
+from topreward_ros.models.families.flat_backbone import FlatBackbone
+from topreward_ros.models.families.internvl import InternVL
+from topreward_ros.models.families.molmo2 import Molmo2, pooling_windows
+from topreward_ros.models.families.registry import FAMILIES
+from topreward_ros.models.runtime.kv_cache import PreallocatedCache
+from topreward_ros.models.runtime.snapshot_cache import SnapshotCache
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def frames_blind_to_later_ones(monkeypatch):
 def pixels_without_normalization(monkeypatch):
     raw = torch.zeros(3), torch.full((3,), 1 / 255)
     for name, values in zip(("MEAN", "DEVIATION"), raw, strict=True):
-        monkeypatch.setattr(f"topreward_ros.models.internvl.{name}", values.tolist())
+        monkeypatch.setattr(f"topreward_ros.models.families.internvl.{name}", values.tolist())
 
 
 def frames_without_numbers(monkeypatch):

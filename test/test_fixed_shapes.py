@@ -14,11 +14,11 @@ from family_checkpoints import SIZES, write_family
 from test_families import prefixes as family_prefixes
 from test_streaming import TASKS, TOLERANCE, load, prefixes, public
 
-from topreward_ros.models.fixed_step import FixedStep
-from topreward_ros.models.kv_cache import PreallocatedCache
-from topreward_ros.models.loading import load_scorer
-from topreward_ros.models.qwen_patches import patchify
-from topreward_ros.models.qwen_tower import PairTower
+from topreward_ros.models.checkpoints.loading import load_scorer
+from topreward_ros.models.families.qwen_patches import patchify
+from topreward_ros.models.families.qwen_tower import PairTower
+from topreward_ros.models.runtime.kv_cache import PreallocatedCache
+from topreward_ros.models.streaming.fixed_step import FixedStep
 
 TASK = TASKS[:1]
 
@@ -153,8 +153,7 @@ def test_what_cannot_be_recorded_runs_as_it_comes_and_the_log_says_why(
     def fail(*_, **__):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    module = "fixed_step" if part is FixedStep else "qwen_tower"
-    monkeypatch.setattr(f"topreward_ros.models.{module}.Recording", fail)
+    monkeypatch.setattr(f"{part.__module__}.Recording", fail)
     expected = prefixes(public(small), 7, TASK)
     scorer = fixed(small)
     with caplog.at_level(logging.WARNING):

@@ -12,7 +12,7 @@ from calibration_files import CEILING, FLOOR, THRESHOLD, write_calibration
 from camera_bags import NANO, raw_image, write_image_bag
 from checkpoints import write_qwen3_vl
 
-from topreward_ros.models.loading import load_scorer
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.offline.label import main
 from topreward_ros.offline.labels import score_recording
 from topreward_ros.video.opening import open_recording

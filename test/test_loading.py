@@ -12,8 +12,8 @@ from checkpoints import qwen3_vl_config, tiny_tokenizer, write_qwen3_vl
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from topreward_ros.method.prompt import PromptForm
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.contract import ModelError
-from topreward_ros.models.loading import load_scorer
 
 SIZE = (32, 32)
 FRAME = np.zeros((*SIZE, 3), np.uint8)

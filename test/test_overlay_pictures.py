@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tools.overlay_pictures import overlay_pictures
-from topreward_ros.models.loading import load_scorer
+from topreward_ros.models.checkpoints.loading import load_scorer
 
 ROOT = Path(__file__).parent.parent
 NAMES = ["overlay_running", "overlay_success"]

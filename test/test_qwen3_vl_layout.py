@@ -11,8 +11,8 @@ from checkpoints import qwen3_vl_config, tiny_tokenizer
 from transformers import Qwen3VLForConditionalGeneration
 
 from topreward_ros.method.prompt import Prompt, PromptForm
-from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, single_token
-from topreward_ros.models.qwen_patches import PatchGrid, patchify
+from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, single_token
+from topreward_ros.models.families.qwen_patches import PatchGrid, patchify
 
 OFFICIAL = np.load(Path(__file__).parent / "data" / "qwen3_vl_official.npz")
 GRID = PatchGrid(32, 64, patch=16, merge=2)

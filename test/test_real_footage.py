@@ -9,7 +9,7 @@ import pytest
 
 from topreward_ros.episode import EpisodeSettings
 from topreward_ros.method.success import SuccessSettings
-from topreward_ros.models.loading import load_scorer
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.offline.labels import recorded_frames, score_recording
 from topreward_ros.video.intake import IntakeSettings
 from topreward_ros.video.opening import open_recording

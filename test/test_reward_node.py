@@ -12,7 +12,7 @@ from reward_stack import START, image, picture, stack, write_checkpoint
 
 from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.episode import Episode
-from topreward_ros.models.loading import load_scorer
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.scorer import LocalScorer
 from topreward_ros.nodes.messages import time_message
 from topreward_ros.video.resizing import resize

@@ -9,8 +9,8 @@ import pytest
 from reward_stack import PATIENCE, picture
 
 from topreward_ros.episode import ClockJump, Episode
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.contract import ModelError
-from topreward_ros.models.loading import load_scorer
 from topreward_ros.nodes.reward.scoring_exchange import Failed, QueuedFrame, Scored
 from topreward_ros.nodes.reward.scoring_thread import ScoringThread
 from topreward_ros.video.resizing import resize

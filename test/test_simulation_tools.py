@@ -22,8 +22,8 @@ from tools.train_demo import Trainer
 from tools.training_pace import Workers
 from topreward_ros.method.prompt import Prompt, PromptForm
 from topreward_ros.models.backbone import units_of
-from topreward_ros.models.qwen3_vl import Qwen3VL
-from topreward_ros.models.qwen_patches import patchify
+from topreward_ros.models.families.qwen3_vl import Qwen3VL
+from topreward_ros.models.families.qwen_patches import patchify
 
 FRAMES = 7
 

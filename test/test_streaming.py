@@ -12,10 +12,10 @@ import torch
 from checkpoints import write_qwen3_vl
 
 from benchmarks.models import MIDSIZE, write_config
-from topreward_ros.models.kv_cache import PreallocatedCache
-from topreward_ros.models.loading import load_scorer
-from topreward_ros.models.unit_store import store_bytes
-from topreward_ros.models.video_memory import Track, VideoMemory, memory_bytes
+from topreward_ros.models.checkpoints.loading import load_scorer
+from topreward_ros.models.runtime.kv_cache import PreallocatedCache
+from topreward_ros.models.streaming.unit_store import store_bytes
+from topreward_ros.models.streaming.video_memory import Track, VideoMemory, memory_bytes
 
 SIZE = (32, 48)
 TASKS = ["put the red cube on the disc", "open the drawer", "go"]

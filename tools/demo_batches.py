@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tools.demo_targets import FLOOR, NEARLY, SPAN, log_odds
 from tools.instructions import COLOURS, all_instructions, instruction_text
-from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, Span
+from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, Span
 
 MAX_FRAMES = 26
 SHORT = 8

@@ -8,7 +8,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 from transformers import PreTrainedTokenizerBase, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.models.qwen3_vl.modeling_qwen3_vl import apply_rotary_pos_emb_vision
 
-from topreward_ros.models.qwen_patches import PatchGrid
+from topreward_ros.models.families.qwen_patches import PatchGrid
 
 GRID = PatchGrid(96, 96, patch=8, merge=2)
 

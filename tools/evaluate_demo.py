@@ -26,8 +26,8 @@ from tools.instructions import all_instructions
 from tools.recorded_set import load
 from topreward_ros.method.metrics import success_auc, value_order_correlation
 from topreward_ros.method.success import SuccessDetector, SuccessSettings, latch_level
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.contract import VideoScorer
-from topreward_ros.models.loading import load_scorer
 from topreward_ros.video.motion import MotionGate
 
 WINDOW = 3

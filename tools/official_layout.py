@@ -18,7 +18,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.video_utils import VideoMetadata
 
 from topreward_ros.method.prompt import Prompt
-from topreward_ros.models.checkpoint import DEMO_DIRECTORY
+from topreward_ros.models.checkpoints.sources import DEMO_DIRECTORY
 
 SIZE = (32, 64)
 FPS = 2.0

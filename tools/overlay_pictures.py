@@ -18,8 +18,8 @@ from PIL import Image
 
 from topreward_ros.episode import EpisodeSettings, Reading
 from topreward_ros.method.success import SuccessSettings
+from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.contract import VideoScorer
-from topreward_ros.models.loading import load_scorer
 from topreward_ros.offline.labels import score_recording
 from topreward_ros.video.image import decode
 from topreward_ros.video.opening import open_recording

@@ -33,7 +33,7 @@ from tools.training_pace import Timed, Workers, rate
 from tools.tree_attention import use_tree_attention
 from tools.vision_heads import PairTruth, VisionHeads
 from topreward_ros.method.prompt import Prompt
-from topreward_ros.models.qwen3_vl_layout import Qwen3VLLayout, single_token
+from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, single_token
 from topreward_ros.video.motion import DEFAULT_THRESHOLD
 
 EPISODES_A_STEP = 8

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from topreward_ros.method.prompt import ChatMarkup, Prompt
 from topreward_ros.models.answer import answer_log_probs
 from topreward_ros.models.contract import Capabilities
-from topreward_ros.models.kv_cache import PreallocatedCache
+from topreward_ros.models.runtime.kv_cache import PreallocatedCache
 
 MAX_SUFFIX_TOKENS = 1152
 """Room for the text after the video: the question and the longest instruction that is taken."""

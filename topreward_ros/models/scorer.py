@@ -10,11 +10,11 @@ import torch
 
 from topreward_ros.models.backbone import Backbone, unit_of
 from topreward_ros.models.contract import ModelError, Settings, VideoSession
-from topreward_ros.models.recompute import RecomputeSession
-from topreward_ros.models.streaming import StreamingSession
-from topreward_ros.models.thinning import Thinning
-from topreward_ros.models.video_memory import VideoMemory, memory_bytes
-from topreward_ros.models.vision_cache import VisionCacheSession
+from topreward_ros.models.streaming.recompute import RecomputeSession
+from topreward_ros.models.streaming.session import StreamingSession
+from topreward_ros.models.streaming.thinning import Thinning
+from topreward_ros.models.streaming.video_memory import VideoMemory, memory_bytes
+from topreward_ros.models.streaming.vision_cache import VisionCacheSession
 
 MEBIBYTE = 2**20
 REHEARSED = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from topreward_ros.method.calibration import ScoringSetup
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.success import SuccessSettings
-from topreward_ros.models.thinning import DEFAULT_LIMIT
+from topreward_ros.models.streaming.thinning import DEFAULT_LIMIT
 from topreward_ros.video.intake import IntakeSettings
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def load_model(options: argparse.Namespace) -> VideoScorer:
     Raises:
         ModelError: it cannot be loaded so.
     """
-    from topreward_ros.models.loading import load_scorer  # takes seconds
+    from topreward_ros.models.checkpoints.loading import load_scorer  # takes seconds
 
     return load_scorer(
         options.model,

@@ -32,7 +32,7 @@ def import_models() -> None:
         ModelError: they are not installed, or do not fit this machine.
     """
     try:
-        import topreward_ros.models.loading  # noqa: F401
+        import topreward_ros.models.checkpoints.loading  # noqa: F401
     except (ImportError, OSError) as error:
         raise ModelError(
             f"PyTorch and transformers cannot be imported ({error}); install the packages of the "
@@ -45,7 +45,7 @@ def model_loader(parameters: RewardParameters) -> Callable[[], VideoScorer]:
 
     def load() -> VideoScorer:
         import_models()
-        from topreward_ros.models.loading import load_scorer
+        from topreward_ros.models.checkpoints.loading import load_scorer
 
         return load_scorer(
             parameters.model,

@@ -13,8 +13,8 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from topreward_ros.method.prompt import InstructionError, PromptForm, validate_instruction
 from topreward_ros.method.reward import RewardForm
-from topreward_ros.models.settings import LARGEST_RATE, LARGEST_SIDE
-from topreward_ros.models.thinning import DEFAULT_LIMIT
+from topreward_ros.models.checkpoints.settings import LARGEST_RATE, LARGEST_SIDE
+from topreward_ros.models.streaming.thinning import DEFAULT_LIMIT
 from topreward_ros.nodes.parameters import parameter
 from topreward_ros.video.mosaic import Layout
 from topreward_ros.video.motion import DEFAULT_THRESHOLD

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from topreward_ros.models.backbone import Backbone, Chunk
-from topreward_ros.models.questions import Questions
-from topreward_ros.models.recompute import RecomputeSession
-from topreward_ros.models.video_memory import Track
+from topreward_ros.models.streaming.questions import Questions
+from topreward_ros.models.streaming.recompute import RecomputeSession
+from topreward_ros.models.streaming.video_memory import Track
 
 
 class VisionCacheSession(RecomputeSession):

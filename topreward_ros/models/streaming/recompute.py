@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from topreward_ros.models.backbone import Backbone, VideoUnit, unit_of
-from topreward_ros.models.frame_order import FrameOrder
-from topreward_ros.models.thinning import Thinning
+from topreward_ros.models.streaming.frame_order import FrameOrder
+from topreward_ros.models.streaming.thinning import Thinning
 
 
 class RecomputeSession:

@@ -16,21 +16,25 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from topreward_ros.method.prompt import Prompt, PromptForm
-from topreward_ros.models.attention import ATTENTIONS
-from topreward_ros.models.checkpoint import (
+from topreward_ros.models.checkpoints.errors import one_sentence
+from topreward_ros.models.checkpoints.quantization import (
+    Quantization,
+    keep_number_format,
+    quantization_config,
+)
+from topreward_ros.models.checkpoints.settings import read_settings
+from topreward_ros.models.checkpoints.sources import (
     DEMO_DIRECTORY,
     Source,
     find_source,
     require_family,
 )
 from topreward_ros.models.contract import ModelError, Rewind, VideoScorer
-from topreward_ros.models.families import FAMILIES, Family
-from topreward_ros.models.load_errors import one_sentence
-from topreward_ros.models.prefixes import score_video_prefixes
-from topreward_ros.models.quantization import Quantization, keep_number_format, quantization_config
+from topreward_ros.models.families.registry import FAMILIES, Family
+from topreward_ros.models.runtime.attention import ATTENTIONS
 from topreward_ros.models.scorer import LocalScorer
-from topreward_ros.models.settings import read_settings
-from topreward_ros.models.thinning import DEFAULT_LIMIT
+from topreward_ros.models.streaming.prefixes import score_video_prefixes
+from topreward_ros.models.streaming.thinning import DEFAULT_LIMIT
 
 DTYPES = {
     "float64": torch.float64,

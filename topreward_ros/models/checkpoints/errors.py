@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from topreward_ros.models.checkpoint import Source
+from topreward_ros.models.checkpoints.sources import Source
 from topreward_ros.models.contract import ModelError
 
 LONGEST_REASON = 400

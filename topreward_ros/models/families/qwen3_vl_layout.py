@@ -12,8 +12,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from topreward_ros.method.prompt import Prompt
-from topreward_ros.models.qwen_patches import PatchGrid
-from topreward_ros.models.single_token import single_token
+from topreward_ros.models.families.qwen_patches import PatchGrid
+from topreward_ros.models.families.single_token import single_token
 
 POSITION_AXES = 3
 """Interleaved MRoPE: time, height, width."""

@@ -12,7 +12,7 @@ import logging
 import torch
 from torch import nn
 
-from topreward_ros.models.recording import Recording
+from topreward_ros.models.runtime.cuda_graph import Recording
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 HALF_TOLERANCE = 0.1

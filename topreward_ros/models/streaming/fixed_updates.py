@@ -9,8 +9,8 @@ import torch
 
 from topreward_ros.models.backbone import Backbone, Chunk
 from topreward_ros.models.contract import Rewind
-from topreward_ros.models.fixed_step import FixedStep
-from topreward_ros.models.kv_cache import PreallocatedCache
+from topreward_ros.models.runtime.kv_cache import PreallocatedCache
+from topreward_ros.models.streaming.fixed_step import FixedStep
 
 ROW_STEP = 32
 """Tokens by which the rows of steps differ, so that most questions share a step."""

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from topreward_ros.models.backbone import Backbone, Chunk, unit_of
-from topreward_ros.models.frame_order import FrameOrder
-from topreward_ros.models.questions import Questions
-from topreward_ros.models.thinning import Thinning
-from topreward_ros.models.video_memory import VideoMemory
+from topreward_ros.models.streaming.frame_order import FrameOrder
+from topreward_ros.models.streaming.questions import Questions
+from topreward_ros.models.streaming.thinning import Thinning
+from topreward_ros.models.streaming.video_memory import VideoMemory
 
 
 class StreamingSession:

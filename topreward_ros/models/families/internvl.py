@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from topreward_ros.method.prompt import Prompt
 from topreward_ros.models.backbone import VideoUnit
 from topreward_ros.models.contract import Capabilities, Rewind
-from topreward_ros.models.flat_backbone import FlatBackbone
+from topreward_ros.models.families.flat_backbone import FlatBackbone
 
 # ImageNet's, as in the checkpoints' preprocessor_config.json; the class has other defaults.
 MEAN = (0.485, 0.456, 0.406)

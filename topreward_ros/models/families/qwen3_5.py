@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from topreward_ros.method.prompt import ChatMarkup
 from topreward_ros.models.contract import Capabilities, Rewind
-from topreward_ros.models.qwen3_vl import Qwen3VL
-from topreward_ros.models.snapshot_cache import SnapshotCache
+from topreward_ros.models.families.qwen3_vl import Qwen3VL
+from topreward_ros.models.runtime.snapshot_cache import SnapshotCache
 
 FLOAT32_BYTES = 4
 STATE_COPIES = 3

@@ -10,10 +10,10 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from topreward_ros.models.contract import ModelError
-from topreward_ros.models.families import FAMILIES
+from topreward_ros.models.families.registry import FAMILIES
 
 DEMO = "demo"
-DEMO_DIRECTORY = Path(__file__).parent / "demo"
+DEMO_DIRECTORY = Path(__file__).parents[1] / "demo"
 RANDOM = "random:"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")

@@ -27,7 +27,7 @@ class Family:
     def load_backbone_class(self) -> type[Backbone]:
         """Imports the family's module, so that only what is used is loaded."""
         module, name = self.backbone.split(":")
-        return getattr(import_module(f"topreward_ros.models.{module}"), name)
+        return getattr(import_module(f"topreward_ros.models.families.{module}"), name)
 
 
 GATED = ("model.visual", "lm_head", "in_proj_a", "in_proj_b", "shared_expert_gate")

@@ -12,8 +12,8 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from topreward_ros.models.backbone import Backbone, Chunk
-from topreward_ros.models.kv_cache import PreallocatedCache, PreallocatedLayer
-from topreward_ros.models.recording import Recording
+from topreward_ros.models.runtime.cuda_graph import Recording
+from topreward_ros.models.runtime.kv_cache import PreallocatedCache, PreallocatedLayer
 
 _Shape = tuple[int, int]
 """Rows and span."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from transformers.cache_utils import Cache, LinearAttentionLayer
 
-from topreward_ros.models.kv_cache import PreallocatedLayer
+from topreward_ros.models.runtime.kv_cache import PreallocatedLayer
 
 
 @dataclass(frozen=True)

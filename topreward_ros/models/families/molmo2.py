@@ -17,7 +17,7 @@ from transformers.cache_utils import Cache
 from topreward_ros.method.prompt import Prompt
 from topreward_ros.models.backbone import Chunk, VideoUnit
 from topreward_ros.models.contract import Capabilities, Rewind
-from topreward_ros.models.flat_backbone import FlatBackbone
+from topreward_ros.models.families.flat_backbone import FlatBackbone
 
 POOLING = 3
 """Patches along each side of a square that becomes one token, as in `Molmo2VideoProcessor`."""

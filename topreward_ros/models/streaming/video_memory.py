@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from topreward_ros.models.backbone import MAX_SUFFIX_TOKENS, Backbone, Chunk
-from topreward_ros.models.branch_mask import Branch, branch_mask
 from topreward_ros.models.contract import Rewind
-from topreward_ros.models.fixed_updates import FixedUpdates
-from topreward_ros.models.unit_store import UnitStore, store_bytes
+from topreward_ros.models.streaming.branch_mask import Branch, branch_mask
+from topreward_ros.models.streaming.fixed_updates import FixedUpdates
+from topreward_ros.models.streaming.unit_store import UnitStore, store_bytes
 
 Mark = Any
 """What a cache needs to come back to a point; only the cache knows what that is."""

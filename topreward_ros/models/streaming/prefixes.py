@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from topreward_ros.models.backbone import Backbone, Chunk, unit_of, units_of
-from topreward_ros.models.branch_mask import Branch, branch_mask
-from topreward_ros.models.kv_cache import PreallocatedCache
+from topreward_ros.models.runtime.kv_cache import PreallocatedCache
+from topreward_ros.models.streaming.branch_mask import Branch, branch_mask
 
 VIDEO_STEP_TOKENS = 2048
 """Tokens of video per language-model step; bounds the memory of its activations."""

@@ -1,0 +1,1 @@
+"""What a backbone runs on: caches, attention, recorded steps."""

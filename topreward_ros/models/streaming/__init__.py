@@ -1,0 +1,1 @@
+"""One update after the other: sessions, their memory, prefixes of a recording."""
