@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from repository import DATA
 
 from tools.held_out_sample import unpack
 from tools.instructions import all_instructions
@@ -14,7 +13,7 @@ from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer, score_prefixes
 from topreward_ros.video.motion import MotionGate
 
-DATA = Path(__file__).parent / "data" / "held_out.npz"
+HELD_OUT = DATA / "held_out.npz"
 WINDOW = 3
 
 
@@ -25,7 +24,7 @@ def scorer():
 
 @pytest.fixture(scope="module")
 def episodes():
-    with np.load(DATA) as packed:
+    with np.load(HELD_OUT) as packed:
         return unpack(dict(packed))
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 launch_pytest = pytest.importorskip("launch_pytest")
 pytest.importorskip("launch_ros")
@@ -46,7 +47,7 @@ included = IncludeLaunchDescription(source, launch_arguments=given)
 service.include_launch_description(LaunchDescription([included]))
 sys.exit(service.run())
 """
-FILE = Path(__file__).resolve().parent.parent / "launch/reward.launch.py"
+FILE = ROOT / "launch/reward.launch.py"
 NODES = ("reward_node", "episode_manager", "overlay_node")
 
 

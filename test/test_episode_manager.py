@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import yaml
@@ -11,6 +10,7 @@ from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from manager_stack import ALWAYS, NEVER, TASK, managed, succeeded
 from rclpy.parameter import Parameter
+from repository import ROOT
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -21,7 +21,7 @@ from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.parameters import ParameterError
 
 OTHER_TASK = "open the drawer"
-CONFIGURATION = Path(__file__).parent.parent / "config" / "reward.yaml"
+CONFIGURATION = ROOT / "config" / "reward.yaml"
 DEFAULTS = {
     "time_limit": 300.0,
     "min_duration": 0.0,

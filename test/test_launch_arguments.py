@@ -6,16 +6,16 @@ Skipped where launch is not installed, as with ROS 2 from PyPI.
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 pytest.importorskip("launch_ros")
 
 from launch import LaunchContext
 from launch.utilities import perform_substitutions
 
-FILE = Path(__file__).resolve().parent.parent / "launch/reward.launch.py"
+FILE = ROOT / "launch/reward.launch.py"
 
 
 @pytest.mark.parametrize(

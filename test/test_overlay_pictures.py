@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
+from repository import ROOT
 
 from tools.overlay_pictures import overlay_pictures
 from topreward_ros.models.checkpoints.loading import load_scorer
 
-ROOT = Path(__file__).parent.parent
 NAMES = ["overlay_running", "overlay_success"]
 BAND = slice(320, None)
 """Rows in which the overlay is drawn."""

@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from repository import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "topreward_ros"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

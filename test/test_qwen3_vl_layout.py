@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from checkpoints import qwen3_vl_config, tiny_tokenizer
+from repository import DATA
 from transformers import Qwen3VLForConditionalGeneration
 
 from topreward_ros.method.prompt import Prompt, PromptForm
 from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, single_token
 from topreward_ros.models.families.qwen_patches import PatchGrid, patchify
 
-OFFICIAL = np.load(Path(__file__).parent / "data" / "qwen3_vl_official.npz")
+OFFICIAL = np.load(DATA / "qwen3_vl_official.npz")
 GRID = PatchGrid(32, 64, patch=16, merge=2)
 FPS = 2.0
 TASK = "put the red cube on the green disc"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from repository import DATA
 
 from topreward_ros.episode import EpisodeSettings
 from topreward_ros.method.success import SuccessSettings
@@ -14,7 +13,7 @@ from topreward_ros.offline.labels import recorded_frames, score_recording
 from topreward_ros.video.intake import IntakeSettings
 from topreward_ros.video.opening import open_recording
 
-FOOTAGE = Path(__file__).parent / "data" / "footage"
+FOOTAGE = DATA / "footage"
 TASK = "put the red cube on the white disc"
 
 

@@ -14,6 +14,7 @@ import yaml
 from manager_stack import TASK, ManagerSide, Robot
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from repository import ROOT
 from reward_stack import START, Tester, image, picture, ros
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -24,7 +25,7 @@ from topreward_ros.nodes.reward.parameters import RULES
 from topreward_ros.nodes.running.processes import ProcessGroup
 from topreward_ros.nodes.viewing.overlay_parameters import OverlayParameters
 
-RIGS = Path(__file__).resolve().parent.parent / "config/rigs"
+RIGS = ROOT / "config/rigs"
 RELIABLE = QoSProfile(depth=10)
 LOADING = 480.0
 """s until the model must be loaded; a busy machine imports torch for a minute."""

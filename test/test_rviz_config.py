@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import yaml
+from repository import ROOT
 
 from topreward_msgs.msg import RewardStamped
 
-CONFIG = Path(__file__).resolve().parent.parent / "config"
+CONFIG = ROOT / "config"
 STOCK = "rviz_default_plugins/"
 READING = "/topreward/reward_node/reading"
 TOPICS = {

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from repository import ROOT
 
-ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from tools.episode_bags import EPOCH, Picture, describe, label_table, write_bag

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import workspace
+from repository import ROOT
 
 import machine
 import packages
 from machine import SetupError
 
-ROOT = Path(__file__).resolve().parent.parent
 MODELS = ["torch==2.13.0", "transformers==5.23.0"]
 
 
