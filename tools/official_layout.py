@@ -1,7 +1,8 @@
 """Stores what transformers' own Qwen3-VL processor makes of a small video.
 
-The package builds prompt and patches itself, without torchvision; `test/test_qwen3_vl_layout.py`
-holds them against the arrays that this tool writes. It needs torchvision:
+The package builds prompt and patches itself, without torchvision;
+`test/models/test_qwen3_vl_layout.py` holds them against the arrays that this tool writes. It needs
+torchvision:
 
     python -m tools.official_layout test/data/qwen3_vl_official.npz
 """

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_streaming import SIZE, TASKS, TOLERANCE, episode, load, prefixes
 
-from topreward_ros.models import prefixes as prefixes_module
 from topreward_ros.models.checkpoints.loading import score_prefixes
+from topreward_ros.models.streaming import prefixes as prefixes_module
 
 
 def test_all_prefixes_equal_the_session(small):

@@ -12,7 +12,7 @@ from test_families import prefixes as family_prefixes
 from test_streaming import SIZE, TASKS, episode, prefixes
 from transformers import BitsAndBytesConfig
 
-from topreward_ros.models import loading
+from topreward_ros.models.checkpoints import loading
 from topreward_ros.models.checkpoints.loading import load_scorer
 
 LINEAR = {"int8": Linear8bitLt, "nf4": Linear4bit}
