@@ -8,7 +8,9 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import fields
+from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
@@ -20,15 +22,43 @@ from repository import ROOT
 PACKAGE = ROOT / "topreward_ros"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Which parts a part may import besides itself.
+# What a room may import besides itself. A module belongs to the longest of these names that its
+# own begins with; within `nodes`, what lies at its root is shared by all wings.
 ARROWS = {
     "method": set(),
     "video": set(),
-    "models": {"method"},
+    "models.contract": {"method"},
+    "models.answer": set(),
+    "models.runtime": set(),
+    "models.backbone": {"method", "models.contract", "models.answer", "models.runtime"},
+    "models.families": {
+        "method",
+        "models.contract",
+        "models.answer",
+        "models.runtime",
+        "models.backbone",
+    },
+    "models.streaming": {"models.contract", "models.runtime", "models.backbone"},
+    "models.scorer": {"models.contract", "models.backbone", "models.streaming"},
+    "models.checkpoints": {
+        "method",
+        "models.contract",
+        "models.runtime",
+        "models.families",
+        "models.streaming",
+        "models.scorer",
+    },
     "episode": {"method", "video", "models"},
     "offline": {"episode", "method", "video", "models"},
-    "nodes": {"episode", "method", "video", "models", "offline"},
+    "nodes": {"episode", "method", "video", "models"},
+    "nodes.reward": {"nodes", "episode", "method", "video", "models"},
+    "nodes.manager": {"nodes", "method"},
+    "nodes.viewing": {"nodes", "offline", "video"},
+    "nodes.replay": {"nodes", "video"},
+    "nodes.running": {"nodes", "nodes.viewing", "offline", "method", "video"},
 }
+LONGEST_MODULE = 300
+"""Lines."""
 MODEL_LIBRARIES = {"torch", "transformers", "bitsandbytes", "safetensors", "tokenizers"}
 OPTIONAL = {"controller_manager_msgs"}  # for a kind of stop action that says so when it is missing
 ROS_LIBRARIES = {"rclpy", "launch", "launch_ros", "ament_index_python"}
@@ -64,11 +94,60 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
+def module_name(path: Path) -> str:
+    """Its dotted name below the package; a folder's for its `__init__`."""
+    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    return name.removesuffix("__init__").removesuffix(".")
+
+
+def room_of(name: str) -> str:
+    """The room of a module by its dotted name below the package; "" for the package itself."""
+    fitting = [room for room in ARROWS if name == room or name.startswith(f"{room}.")]
+    return max(fitting, key=len, default="")
+
+
+def imported(path: Path) -> set[str]:
+    """The package's own modules that a file imports, by their dotted names below it."""
+    known = {module_name(module) for module in MODULES}
+    names = {name.removeprefix("topreward_ros.") for name in imports(path)}
+    # Of `from room import name`, the room where `name` is not a module.
+    return {name if name in known else name.rpartition(".")[0] for name in names} & known - {""}
+
+
+def test_every_module_belongs_to_a_room() -> None:
+    nowhere = {path for path in MODULES if not room_of(module_name(path))}
+    assert {path.relative_to(PACKAGE).as_posix() for path in nowhere} == {
+        "__init__.py",
+        "models/__init__.py",
+    }
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows_between_the_parts_run_one_way(path: Path) -> None:
-    part = part_of(path)
-    own = {name.split(".")[1] for name in imports(path) if name.startswith("topreward_ros.")}
-    assert own <= ARROWS.get(part, set()) | {part}
+def test_arrows_between_the_rooms_run_one_way(path: Path) -> None:
+    room = room_of(module_name(path))
+    allowed = ARROWS.get(room, set()) | {room}
+
+    def fits(other: str) -> bool:
+        # `models` stands for all of its rooms, where whoever imports it is outside of it.
+        whole = other.split(".")[0]
+        return room_of(other) in allowed or (whole == "models" and whole in allowed)
+
+    assert {other for other in imported(path) if not fits(other)} == set()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    sorter = TopologicalSorter({module_name(path): imported(path) for path in MODULES})
+    sorter.prepare()  # raises CycleError, which names the circle
+
+
+def test_no_module_is_too_long_to_be_one_concept() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in MODULES}
+    assert not {str(path): n for path, n in lengths.items() if n > LONGEST_MODULE}
+
+
+def test_no_folder_is_a_wall() -> None:
+    folders = Counter(path.parent for path in MODULES)
+    assert not {str(folder): n for folder, n in folders.items() if n > 26}  # 25 and `__init__`
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -153,7 +153,7 @@ def test_what_cannot_be_recorded_runs_as_it_comes_and_the_log_says_why(
     def fail(*_, **__):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    monkeypatch.setattr(f"{part.__module__}.Recording", fail)
+    monkeypatch.setattr(f"{part.__module__}.GraphedFunction", fail)
     expected = prefixes(public(small), 7, TASK)
     scorer = fixed(small)
     with caplog.at_level(logging.WARNING):

@@ -10,7 +10,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from topreward_ros.nodes.parameters import ParameterError, refusal
-from topreward_ros.nodes.reward.live_parameters import NodeParameters
+from topreward_ros.nodes.reward.live_parameters import LiveParameters
 from topreward_ros.nodes.reward.parameters import RULES, RewardParameters
 
 BAD = [
@@ -67,7 +67,7 @@ class Rig:
             parameter_overrides=[Parameter(name, value=value) for name, value in given.items()],
             use_global_arguments=False,
         )
-        self.parameters = NodeParameters(
+        self.parameters = LiveParameters(
             self.node, lambda: self.state, lambda name, value: self.changed.append((name, value))
         )
 

@@ -12,7 +12,7 @@ import logging
 import torch
 from torch import nn
 
-from topreward_ros.models.runtime.cuda_graph import Recording
+from topreward_ros.models.runtime.cuda_graph import GraphedFunction
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 HALF_TOLERANCE = 0.1
@@ -43,7 +43,7 @@ class PairTower:
         self._tower = tower
         self._thw = thw
         self._patches: torch.Tensor | None = None
-        self._run: Recording[Features] | None = None
+        self._run: GraphedFunction[Features] | None = None
 
     def __call__(self, patches: torch.Tensor) -> Features:
         """Encodes a pair.
@@ -78,7 +78,7 @@ class PairTower:
         expected = self._encode(patches, self._thw)
         try:
             self._patches, known = patches.clone(), self._known()
-            self._run = Recording(
+            self._run = GraphedFunction(
                 lambda: self._encode(self._patches, self._thw, **known), patches.device
             )
             off = _difference(self._run(), expected)

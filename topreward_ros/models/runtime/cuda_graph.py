@@ -16,7 +16,7 @@ WARM_UP_RUNS = 2
 """Before recording: libraries choose their kernels and take their memory in the first runs."""
 
 
-class Recording(Generic[Output]):
+class GraphedFunction(Generic[Output]):
     """A function that reads and writes the same tensors each time.
 
     On a GPU it is recorded as a CUDA graph; elsewhere it is called as it is.

@@ -12,7 +12,7 @@ import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from topreward_ros.models.backbone import Backbone, Chunk
-from topreward_ros.models.runtime.cuda_graph import Recording
+from topreward_ros.models.runtime.cuda_graph import GraphedFunction
 from topreward_ros.models.runtime.kv_cache import PreallocatedCache, PreallocatedLayer
 
 _Shape = tuple[int, int]
@@ -53,7 +53,7 @@ class FixedStep:
         self._row = torch.arange(self.rows, device=device)
         self._place = torch.arange(self.span, device=device)
         self._view = _CacheView(cache, self.span)
-        self._run = Recording(self._step, device)
+        self._run = GraphedFunction(self._step, device)
 
     def score(self, chunks: Sequence[Chunk], starts: Sequence[int], held: int) -> torch.Tensor:
         """Writes the chunks behind `held` tokens of the cache and reads the answer after the last.

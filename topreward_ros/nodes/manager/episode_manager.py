@@ -18,6 +18,7 @@ from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.manager.action import EpisodeAction
 from topreward_ros.nodes.manager.control import EpisodeControl
 from topreward_ros.nodes.manager.ending import EpisodeEnding
+from topreward_ros.nodes.manager.hearing import RewardHearing
 from topreward_ros.nodes.manager.outputs import ManagerOutputs
 from topreward_ros.nodes.manager.parameters import ManagerSettings
 from topreward_ros.nodes.manager.reward_client import RewardClient
@@ -86,8 +87,12 @@ class EpisodeManager(Node):
         log = self.get_logger()
         ending = EpisodeEnding(self.client, self._outputs, waiting=self._waiting, log=log)
         self.control = EpisodeControl(
-            self.client, starter, ending, self._outputs, self.actions, log=log, **common
+            self.client, starter, ending, self._outputs, self.actions, **common
         )
+        self._hearing = RewardHearing(
+            self.control, self.client, starter, self._outputs, log=log, **common
+        )
+        self.control.catch_up = self._hearing.catch_up
         self._keeper = RewardKeeper(self.client, self, log=log, **common)
         starter.revive = self._keeper.retry
         self._listen()
@@ -119,11 +124,11 @@ class EpisodeManager(Node):
         self.create_subscription(
             RewardStamped,
             f"{self.client.name}/reading",
-            self.control.on_reading,
+            self._hearing.on_reading,
             QoSProfile(depth=100),
             callback_group=self._group,
         )
-        self._events.listen(self.control.on_event, self._look_back)
+        self._events.listen(self._hearing.on_event, self._look_back)
 
     def _add_timers(self) -> None:
         def every(period: float, act: Any) -> Any:
@@ -147,7 +152,7 @@ class EpisodeManager(Node):
         if self.control.busy or not self.control.adopts:
             return
         if await self.client.lifecycle.ask(HISTORY_PATIENCE) == "active" and not self.control.busy:
-            self.control.take_over(events, self._age(events[0]))
+            self._hearing.take_over(events, self._age(events[0]))
 
     def _age(self, event: EpisodeEvent) -> float:
         """Returns s since the start of an event's episode, as far as two clocks agree."""

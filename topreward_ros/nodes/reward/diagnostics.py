@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from topreward_msgs.msg import RewardStamped
     from topreward_ros.nodes.lifecycle import GuardedLifecycleNode
-    from topreward_ros.nodes.reward.live_parameters import NodeParameters
+    from topreward_ros.nodes.reward.live_parameters import LiveParameters
     from topreward_ros.nodes.reward.runner import EpisodeRunner
     from topreward_ros.nodes.reward.scoring_thread import ScoringThread
 
@@ -39,7 +39,7 @@ class RewardDiagnostics:
     def __init__(
         self,
         node: GuardedLifecycleNode,
-        settings: NodeParameters,
+        settings: LiveParameters,
         scoring: ScoringThread,
         runner: EpisodeRunner,
     ) -> None:

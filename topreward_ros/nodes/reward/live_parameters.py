@@ -28,7 +28,7 @@ _TOGETHER = {"layout", "cameras"}
 _OTHER_PREFIXES = ("use_sim_time", "qos_overrides.", "start_type_description_service")
 
 
-class NodeParameters:
+class LiveParameters:
     """The parameters on a node.
 
     Attributes:

@@ -34,7 +34,7 @@ from topreward_ros.nodes.reward.episode_setup import (
 )
 from topreward_ros.nodes.reward.library_log import LibraryLog
 from topreward_ros.nodes.reward.live_episode import Equipment
-from topreward_ros.nodes.reward.live_parameters import NodeParameters
+from topreward_ros.nodes.reward.live_parameters import LiveParameters
 from topreward_ros.nodes.reward.outputs import Outputs
 from topreward_ros.nodes.reward.runner import EpisodeRunner
 from topreward_ros.nodes.reward.scoring_thread import ScoringThread
@@ -67,7 +67,7 @@ class RewardNode(GuardedLifecycleNode):
             options: as `rclpy.node.Node` takes them.
         """
         super().__init__("reward_node", **{"namespace": "topreward", **options})
-        self.settings = NodeParameters(self, lambda: self.state, self._on_parameter)
+        self.settings = LiveParameters(self, lambda: self.state, self._on_parameter)
         self._library_log = LibraryLog(self.get_logger())
         self._wake = self.create_guard_condition(self._on_results)
         self.scoring = ScoringThread(self._nudge)
