@@ -4,12 +4,34 @@ import importlib
 import logging
 import os
 import random
+import socket
 from contextlib import suppress
 
 import pytest
 
-# Before anything imports rclpy. Above 101 a domain's ports are those that Linux hands out freely.
-os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
+
+def claim_domain() -> tuple[int, socket.socket]:
+    """Take a ROS domain for this process alone: no other worker or suite on the machine gets it.
+
+    Returns:
+        The domain, and what holds it: a name in the network's own namespace, which leaves no file
+        and is free again when the process ends, however it ends.
+    """
+    # Above 101 a domain's ports are those that Linux hands out freely.
+    for domain in random.SystemRandom().sample(range(1, 102), 101):
+        holder = socket.socket(socket.AF_UNIX)
+        try:
+            holder.bind(f"\0topreward_ros/test/domain/{domain}")
+        except OSError:
+            holder.close()
+        else:
+            return domain, holder
+    raise RuntimeError("All ROS domains from 1 to 101 are taken by tests that run on this machine.")
+
+
+# Before anything imports rclpy.
+DOMAIN, DOMAIN_HOLDER = claim_domain()
+os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
