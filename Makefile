@@ -13,11 +13,11 @@ setup: ## Make or update the workspace: .venv, ROS 2, build (also done by the ta
 	@scripts/setup
 
 demo: setup ## Watch a recorded episode: make demo [EPISODE=success|failure|BAG|VIDEO] [INSTRUCTION="..."]
-	@$(ENV) && exec python -m topreward_ros.nodes.running.demo --episode "$$EPISODE" \
+	@$(ENV) && exec python -m topreward_ros.commands demo --episode "$$EPISODE" \
 	  $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${MODEL:+--model "$$MODEL"} $(DEMO_ARGS)
 
 run: setup ## Start the nodes: make run RIG=so101 INSTRUCTION="..." [MODEL=...] [PARAMS=FILE]
-	@$(ENV) && exec python -m topreward_ros.nodes.running.stack $${RIG:+--rig "$$RIG"} \
+	@$(ENV) && exec python -m topreward_ros.nodes.programs stack $${RIG:+--rig "$$RIG"} \
 	  $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${MODEL:+--model "$$MODEL"} \
 	  $${PARAMS:+--params-file "$$PARAMS"} $(RUN_ARGS)
 

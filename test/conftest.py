@@ -3,38 +3,18 @@
 import importlib
 import logging
 import os
-import random
-import socket
 from contextlib import suppress
 
 import pytest
+from isolation import Domain, let_children_be_interrupted
 
-
-def claim_domain() -> tuple[int, socket.socket]:
-    """Take a ROS domain for this process alone: no other worker or suite on the machine gets it.
-
-    Returns:
-        The domain, and what holds it: a name in the network's own namespace, which leaves no file
-        and is free again when the process ends, however it ends.
-    """
-    # Above 101 a domain's ports are those that Linux hands out freely.
-    for domain in random.SystemRandom().sample(range(1, 102), 101):
-        holder = socket.socket(socket.AF_UNIX)
-        try:
-            holder.bind(f"\0topreward_ros/test/domain/{domain}")
-        except OSError:
-            holder.close()
-        else:
-            return domain, holder
-    raise RuntimeError("All ROS domains from 1 to 101 are taken by tests that run on this machine.")
-
-
+DOMAIN = Domain()  # of this process: each worker of pytest-xdist is one
 # Before anything imports rclpy.
-DOMAIN, DOMAIN_HOLDER = claim_domain()
-os.environ["ROS_DOMAIN_ID"] = str(DOMAIN)
+os.environ["ROS_DOMAIN_ID"] = str(DOMAIN.number)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+let_children_be_interrupted()
 # The models are small: on few cores, threads of several processes would only await each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"):

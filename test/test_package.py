@@ -48,14 +48,15 @@ ARROWS = {
         "models.streaming",
         "models.scorer",
     },
+    "commands": set(),
     "episode": {"method", "video", "models"},
-    "offline": {"episode", "method", "video", "models"},
+    "offline": {"commands", "episode", "method", "video", "models"},
     "nodes": {"episode", "method", "video", "models"},
     "nodes.reward": {"nodes", "episode", "method", "video", "models"},
     "nodes.manager": {"nodes", "method"},
     "nodes.viewing": {"nodes", "offline", "video"},
     "nodes.replay": {"nodes", "video"},
-    "nodes.running": {"nodes", "nodes.viewing", "offline", "method", "video"},
+    "nodes.running": {"commands", "nodes", "nodes.viewing", "offline", "method", "video"},
 }
 LONGEST_MODULE = 300
 """Lines."""

@@ -135,7 +135,7 @@ def jpeg(stamp: float, seed: int) -> CompressedImage:
 def running(rig: str, model: Path, *more: str):
     """The whole stack in processes of its own, with a robot beside it."""
     arguments = ["--rig", rig, "--model", str(model), "--device", "cpu", "--manager", "--overlay"]
-    stack = [sys.executable, "-m", "topreward_ros.nodes.running.stack", *arguments, *more]
+    stack = [sys.executable, "-m", "topreward_ros.nodes.programs", "stack", *arguments, *more]
     with ros(), ProcessGroup() as group:
         group.start("stack", stack)
         side = RobotSide(rig)

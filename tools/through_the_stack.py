@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tools.rig_file import PlayedCamera, pair_cameras, read_rig
 from tools.stack_run import Passage, StackBroke, running
+from topreward_ros.commands import INTERRUPTED, finish
 from topreward_ros.nodes.running.demo import isolate
 from topreward_ros.nodes.running.stack import parameter_files
 from topreward_ros.offline.labelled_recordings import LabelledRecording, read_labels
@@ -160,8 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("through_the_stack: stopped.", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(finish(main))

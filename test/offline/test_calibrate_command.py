@@ -309,7 +309,7 @@ def test_recordings_can_be_listed_without_a_labels_file(
 
 def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(checkpoint, episodes, tmp_path):
     scores = tmp_path / "scores.jsonl"
-    command = [sys.executable, "-m", "topreward_ros.offline.calibrate", str(episodes),
+    command = [sys.executable, "-m", "topreward_ros.commands", "calibrate", str(episodes),
                *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path)]  # fmt: skip
     first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
     deadline = time.monotonic() + 300
@@ -324,7 +324,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(checkpoint, episodes
     assert "Traceback" not in errors
     done = lines(scores)
     assert 3 < len(done) <= FAILURES + SUCCESSES
-    assert main(command[3:]) == 0
+    assert main(command[4:]) == 0
     assert lines(scores)[: len(done)] == done
     assert len(lines(scores)) == 1 + FAILURES + SUCCESSES
 

@@ -1,4 +1,4 @@
-"""The nodes as programs, which a signal ends with 0 from their first moment on.
+"""Nodes, their monitor and their stack as programs, which a signal ends with 0 from the start.
 
 rclpy and what a node needs take a second and more to import. A Ctrl-C in that time would end it
 with a trace, or with the signal's number, which launch takes for a death.
@@ -17,12 +17,14 @@ WINGS = {
     "episode_manager": "manager",
     "overlay_node": "viewing",
     "replay_node": "replay",
+    "monitor": "viewing",
+    "stack": "running",
 }
-"""Where the module of each node is, which has the node's name and a `main`."""
+"""Where the module of each is, which has its name and a `main`."""
 
 
 def run(node: str) -> int:
-    """Runs a node.
+    """Runs a program.
 
     Args:
         node: one of `WINGS`.
@@ -54,6 +56,16 @@ def overlay_node() -> int:
 def replay_node() -> int:
     """Plays a recording; see `ReplayNode`."""
     return run("replay_node")
+
+
+def monitor() -> int:
+    """Shows a reward node in the terminal; see `viewing.monitor`."""
+    return run("monitor")
+
+
+def stack() -> int:
+    """Starts the nodes; see `running.stack`."""
+    return run("stack")
 
 
 if __name__ == "__main__":

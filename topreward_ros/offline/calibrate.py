@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from topreward_ros.commands import INTERRUPTED
 from topreward_ros.method.calibrating import LabelledEpisode, calibrate
 from topreward_ros.method.calibration import Calibration
 from topreward_ros.method.calibration_file import load_calibration
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from topreward_ros.method.calibration import ScoringSetup
     from topreward_ros.models.contract import VideoScorer
     from topreward_ros.video.intake import IntakeSettings
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -174,7 +172,3 @@ def _score(
     except ValueError as error:
         raise LabelsError(f"{recording.path} cannot be scored: {error}") from error
     return [one.log_prob for one in readings], [one.episode_time for one in readings]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

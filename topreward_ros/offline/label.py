@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.progress import track
 
+from topreward_ros.commands import INTERRUPTED
 from topreward_ros.episode import Episode, Reading, task_settings
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.prompt import PromptForm, validate_instruction
@@ -74,7 +75,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Labels a recording; returns 0, or 1 after one sentence on what was wrong."""
+    """Labels a recording; returns 0, 1 after a sentence on what was wrong, 130 after Ctrl-C."""
     options = parse_arguments(arguments)
     try:
         readings = label(options, open_recording(options.recording, options.fps))
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         _say("stopped, nothing is written.")
-        return 130
+        return INTERRUPTED
     return 0
 
 
@@ -153,7 +154,3 @@ def _frames(
 
 def _say(text: str) -> None:
     print(f"label: {text}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

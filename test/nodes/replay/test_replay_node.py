@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import av
 import numpy as np
 import pytest
 import rclpy
+from isolation import Domain
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -145,14 +145,14 @@ class Graph:
 @pytest.fixture
 def graph() -> Iterator[Graph]:
     """A graph that no other process is on."""
-    domain = random.SystemRandom().randint(1, 200)
+    domain = Domain()
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=domain)
+    rclpy.init(context=context, domain_id=domain.number)
     node = Node("listener", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    graph = Graph(node, executor, {**os.environ, "ROS_DOMAIN_ID": str(domain)})
+    graph = Graph(node, executor, {**os.environ, "ROS_DOMAIN_ID": str(domain.number)})
     yield graph
     for child in graph.children:
         if child.poll() is None:
@@ -161,6 +161,7 @@ def graph() -> Iterator[Graph]:
     node.destroy_node()
     executor.shutdown()
     rclpy.shutdown(context=context)
+    domain.release()
 
 
 def stamps(heard: list[tuple[float, object]]) -> list[int]:

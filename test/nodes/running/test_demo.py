@@ -57,7 +57,7 @@ def write_bag(path: Path, seconds: float = 3.0, instruction: str = "") -> Path:
 def start(output: Path, *arguments: str) -> subprocess.Popen[str]:
     """Starts a demo."""
     return subprocess.Popen(
-        [sys.executable, "-m", "topreward_ros.nodes.running.demo", "--output", str(output),
+        [sys.executable, "-m", "topreward_ros.commands", "demo", "--output", str(output),
          *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -35,7 +35,7 @@ def node() -> Iterator[Node]:
 def start(*arguments: str) -> subprocess.Popen[str]:
     """Starts a stack."""
     return subprocess.Popen(
-        [sys.executable, "-m", "topreward_ros.nodes.running.stack", *arguments],
+        [sys.executable, "-m", "topreward_ros.nodes.programs", "stack", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

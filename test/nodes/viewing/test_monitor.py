@@ -24,7 +24,7 @@ def test_readings_are_shown_under_their_instruction_as_they_come() -> None:
     node = Node("reward_node", namespace="arm")
     publisher = node.create_publisher(RewardStamped, "~/reading", 10)
     monitor = subprocess.Popen(
-        [sys.executable, "-m", "topreward_ros.nodes.viewing.monitor", "--plain", "--node",
+        [sys.executable, "-m", "topreward_ros.nodes.programs", "monitor", "--plain", "--node",
          "/arm/reward_node"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

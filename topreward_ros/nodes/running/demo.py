@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from topreward_ros.commands import INTERRUPTED
 from topreward_ros.nodes.running.demo_episode import DemoError
 from topreward_ros.nodes.running.demo_run import DemoRun
 from topreward_ros.offline.report import EpisodeReport
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("demo: stopped.", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return 0
 
 
@@ -108,7 +109,3 @@ def _too_fast(summary: dict[str, object]) -> str:
         f" This machine was too busy to judge after each of {summary['frames']} frames; "
         'DEMO_ARGS="--rate 0.5" gives it more time.'
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

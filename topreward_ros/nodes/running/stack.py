@@ -193,7 +193,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StackError, FileNotFoundError) as error:
         print(f"stack: {error}", file=sys.stderr)
         return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

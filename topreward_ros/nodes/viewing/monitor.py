@@ -64,7 +64,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with open_view("TOPReward", "", plain=options.plain) as view:
         run_node(lambda: Monitor(options, view), Monitor.destroy_node, arguments)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
