@@ -1,13 +1,13 @@
 # Everything here runs in the workspace that scripts/setup makes inside of the repository.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint format benchmark clean
+.PHONY: help setup demo run test test-fast lint format benchmark clean
 
 ENV := . scripts/env.sh
 export EPISODE ?= success
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: ## Make or update the workspace: .venv, ROS 2, build (also done by the targets below)
 	@scripts/setup
@@ -21,8 +21,18 @@ run: setup ## Start the nodes: make run RIG=so101 INSTRUCTION="..." [MODEL=...] 
 	  $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${MODEL:+--model "$$MODEL"} \
 	  $${PARAMS:+--params-file "$$PARAMS"} $(RUN_ARGS)
 
-test: setup lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"]
-	@$(ENV) && python -m pytest $(PYTEST_ARGS)
+# A file's tests stay together: some share processes. Tests mostly wait: more workers than cores pay.
+WORKERS ?= 3
+PYTEST = python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test: setup lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"] [WORKERS=3; 0: none]
+	@$(ENV) && $(PYTEST) $(PYTEST_ARGS)
+
+# No processes, no DDS, no training.
+FAST := test/method test/video test/models test/offline test/test_episode.py
+
+test-fast: setup ## Run what one runs while writing, in about a minute: no ROS, no processes
+	@$(ENV) && $(PYTEST) -m "not slow and not live" $(FAST) $(PYTEST_ARGS)
 
 lint: setup ## Check style, typing and docstrings
 	@$(ENV) && ruff check . && ruff format --check .

@@ -182,6 +182,7 @@ def tokens_of_updates(scorer, frames, monkeypatch, *, settle):
     return np.array(scores), tokens
 
 
+@pytest.mark.slow
 def test_thousands_of_pairs_stay_exact_and_take_no_more_memory(small):
     limit, frames = 8, 4001
     scorer = load(small, max_pairs=limit)

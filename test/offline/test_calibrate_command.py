@@ -307,6 +307,7 @@ def test_recordings_can_be_listed_without_a_labels_file(
     assert listed == load_calibration(calibrated / "calibration.yaml").tasks
 
 
+@pytest.mark.live
 def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(checkpoint, episodes, tmp_path):
     scores = tmp_path / "scores.jsonl"
     command = [sys.executable, "-m", "topreward_ros.commands", "calibrate", str(episodes),

@@ -36,7 +36,7 @@ EVERYTHING = (
         "--threshold", str(ALWAYS), "--window", "2", "--hold", "0.5", "--min-duration", "1",
     ],
 )  # fmt: skip
-pytestmark = pytest.mark.usefixtures("context")
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("context")]
 
 
 @pytest.fixture(scope="module")
