@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +19,6 @@ from topreward_ros.nodes.running.processes import _FOLLOW_PARENT
 
 LOADING = 300.0
 """s for a process to import its libraries and load a model, on a busy machine too."""
-ASK_AGAIN = 1.0
-"""s after which an answer is taken for lost."""
 _namespaces = itertools.count()
 
 
@@ -46,7 +42,6 @@ class Lab(ManagerSide, Tester):
         self._manager = {"node_timeout": 4.0, **(manager or {})}
         self.processes: dict[str, subprocess.Popen] = {}
         self._known: set[tuple[int, ...]] = set()
-        self._asked = -math.inf
         self.manage(f"{self.namespace}/episode_manager")
         self.robot = Robot(self)
 
@@ -83,18 +78,10 @@ class Lab(ManagerSide, Tester):
         """Waits until the manager that was launched and this node have found each other."""
         # One that was killed is seen for long.
         self.wait(lambda: self._managers() - self._known)
-        name = f"{self.manager_name}/get_parameters"
-        client = self.node.create_client(GetParameters, name)
-        self.wait(client.service_is_ready)
-        # Its answer is lost where it does not know this client yet, the newest that there is.
-        asked = []
-        self.wait(lambda: self._ask_again(client, asked) or any(one.done() for one in asked))
+        client = self.node.create_client(GetParameters, f"{self.manager_name}/get_parameters")
+        # Once it knows this client, the newest that there is, it knows all of them.
+        self.insist(client, GetParameters.Request())
         self.node.destroy_client(client)
-
-    def _ask_again(self, client, asked: list) -> None:
-        if time.monotonic() - self._asked > ASK_AGAIN:
-            self._asked = time.monotonic()
-            asked.append(client.call_async(GetParameters.Request()))
 
     def _managers(self) -> set[tuple[int, ...]]:
         # The last that a manager advertises; whoever finds it has found all of its services.

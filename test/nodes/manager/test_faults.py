@@ -315,8 +315,11 @@ def test_a_killed_reward_node_ends_the_episode_as_model_error_and_is_brought_up_
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_signal_to_the_reward_node_ends_the_episode_as_shutdown_beside_a_manager(lab, number):
     handle = running(lab)
+    warned = lab.said("episode_manager").count("may go on scoring")
     assert lab.end("reward_node", number) == 0
     ended(lab, handle, "shutdown")
+    # It has said itself that it goes: nothing is left to deactivate, and to wait for.
+    assert lab.said("episode_manager").count("may go on scoring") == warned
     fault = lab.await_event("fault")
     assert fault.termination_reason == "model_error" and not fault.episode_id
     is_brought_up_again(lab)

@@ -144,6 +144,7 @@ class EpisodeControl:
         outcome: str = "",
         run_actions: bool | None = None,
         goes_on: bool = False,
+        gone: bool = False,
     ) -> ManagedEpisode:
         """Ends the running episode at once; what follows goes on until `finished` is done.
 
@@ -154,6 +155,7 @@ class EpisodeControl:
             run_actions: whether all stop actions run; None: those that name the reason.
             goes_on: whether the reward node goes on with another episode by itself; it may, unless
                 somebody asked the manager for this one.
+            gone: whether the reward node goes itself, so that there is nothing to deactivate.
         """
         episode, self.current = self.current, None
         episode.end(reason, detail, self._waiting.now(), outcome)
@@ -161,7 +163,8 @@ class EpisodeControl:
         actions = self._actions.due(reason) if run_actions is None else []
         if run_actions:
             actions = list(self._actions.actions)
-        deactivate = self._read().manage_lifecycle and not (goes_on and not episode.asked)
+        left_alone = gone or (goes_on and not episode.asked)
+        deactivate = self._read().manage_lifecycle and not left_alone
         self._ending.begin(episode, actions, deactivate)
         return episode
 

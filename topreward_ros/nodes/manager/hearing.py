@@ -90,7 +90,8 @@ class RewardHearing:
             self._on_unasked_start(event)
         elif event.event == EpisodeEvent.STOPPED and mine:
             reason = event.termination_reason
-            self._control.end(reason, event.detail, goes_on=reason in GOES_ON)
+            gone = reason == EpisodeEvent.REASON_SHUTDOWN
+            self._control.end(reason, event.detail, goes_on=reason in GOES_ON, gone=gone)
         elif event.event == EpisodeEvent.FAULT and mine:
             current.lose_camera(self._waiting.now())
             patience = self._read().camera_patience
