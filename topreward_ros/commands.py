@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -63,8 +64,9 @@ def finish(main: Callable[[], int]) -> int:
 def leave() -> NoReturn:
     """Ends the process with `INTERRUPTED` at once, without finalising Python."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, RuntimeError):  # nobody reads it; it was interrupted while writing
+            stream.flush()
     os._exit(INTERRUPTED)
 
 
