@@ -28,9 +28,10 @@ PYTEST = python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: setup lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"] [WORKERS=3; 0: none]
 	@$(ENV) && $(PYTEST) $(PYTEST_ARGS)
 
-# No processes, no DDS, no training.
+# No processes, no DDS, no training: it computes and hardly waits, so that two workers are enough.
 FAST := test/method test/video test/models test/offline test/test_episode.py
 
+test-fast: WORKERS = 2
 test-fast: setup ## Run what one runs while writing, in about a minute: no ROS, no processes
 	@$(ENV) && $(PYTEST) -m "not slow and not live" $(FAST) $(PYTEST_ARGS)
 

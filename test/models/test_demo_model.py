@@ -13,6 +13,8 @@ from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer, score_prefixes
 from topreward_ros.video.motion import MotionGate
 
+pytestmark = pytest.mark.slow
+
 HELD_OUT = DATA / "held_out.npz"
 WINDOW = 3
 

@@ -51,6 +51,7 @@ def test_every_prefix_equals_the_public_forward(checkpoint, dtype, attention):
     assert scorer.backbone._tower._run is not None
 
 
+@pytest.mark.slow
 def test_a_growing_video_takes_wider_steps_and_stays_exact(small):
     scorer = fixed(small, max_pairs=48)
     expected = prefixes(public(small, max_pairs=48), 90, TASK)
@@ -59,6 +60,7 @@ def test_a_growing_video_takes_wider_steps_and_stays_exact(small):
     assert len(spans) > 1 and len({rows for rows, _ in steps_of(scorer)}) == 1
 
 
+@pytest.mark.slow
 def test_after_a_rehearsal_an_episode_needs_no_other_step_and_is_exact(small):
     scorer = fixed(small, max_pairs=48, rehearse=True)
     rehearsed = steps_of(scorer)

@@ -256,6 +256,7 @@ def test_a_threshold_that_misses_most_successes_is_warned_of(
     assert "fresh failures only, their number fixed beforehand (1 may lie above with 38)" in report
 
 
+@pytest.mark.slow
 def test_another_limit_on_pairs_scores_anew(calibrated, checkpoint, episodes, tmp_path, capsys):
     (tmp_path / "scores.jsonl").write_bytes((calibrated / "scores.jsonl").read_bytes())
     arguments = [
@@ -281,6 +282,7 @@ def test_recordings_with_different_numbers_of_cameras_are_refused_by_name(
     assert "--cameras" in refusal
 
 
+@pytest.mark.slow
 def test_other_settings_score_anew(calibrated, checkpoint, episodes, tmp_path, capsys):
     (tmp_path / "scores.jsonl").write_bytes((calibrated / "scores.jsonl").read_bytes())
     arguments = [
@@ -410,6 +412,7 @@ def test_a_recording_is_known_by_its_messages_wherever_it_lies(tmp_path):
     assert recording_digest(write_bag(tmp_path / "next", 1, True)) != recording_digest(bag)
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_failure_does_not_count_as_another(
     calibrated, checkpoint, episodes, tmp_path, capsys
 ):

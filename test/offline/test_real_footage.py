@@ -23,6 +23,7 @@ def scorer():
 
 
 @pytest.mark.parametrize("name", ["so101_red_block_up", "so101_red_block_side"])
+@pytest.mark.slow
 def test_every_frame_of_a_real_clip_is_read_and_no_success_is_claimed(scorer, name):
     recording = open_recording(FOOTAGE / f"{name}.mp4")
     settings = EpisodeSettings(success=SuccessSettings(threshold=scorer.success_threshold))

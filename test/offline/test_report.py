@@ -140,6 +140,7 @@ def test_the_gif_is_small_and_moves(tmp_path: Path) -> None:
         assert 28 <= gif.n_frames <= 33
 
 
+@pytest.mark.slow
 def test_the_plot_is_drawn_for_every_kind_of_episode(tmp_path: Path) -> None:
     """One reading, minus infinity, no pictures, tall pictures, another reward form."""
     episodes = [
