@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 from topreward_ros.nodes.camera_health import CameraHealth
+from topreward_ros.printable import printable
 
 MEBIBYTE = 2**20
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -113,9 +114,11 @@ def diagnostic_status(
     return DiagnosticStatus(
         level=level,
         name=f"{node}: {name}",
-        message=message,
+        message=printable(message),
         hardware_id=node,
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        values=[
+            KeyValue(key=printable(key), value=printable(value)) for key, value in values.items()
+        ],
     )
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from lifecycle_msgs.srv import ChangeState
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNodeMixin, TransitionCallbackReturn
-from rclpy.node import Node
+
+from topreward_ros.nodes.printable_node import PrintableNode
 
 SHUTDOWN = "shutdown"
 
@@ -36,7 +37,7 @@ class Change:
     message: str
 
 
-class GuardedLifecycleNode(LifecycleNodeMixin, Node):
+class GuardedLifecycleNode(LifecycleNodeMixin, PrintableNode):
     """Base of nodes whose transitions take time or fail.
 
     Override `configure`, `activate`, `deactivate`, `cleanup` (coroutines), `finish` and `recover`.
@@ -51,7 +52,7 @@ class GuardedLifecycleNode(LifecycleNodeMixin, Node):
             name: of the node.
             options: as `rclpy.node.Node` takes them.
         """
-        Node.__init__(self, name, **options)
+        PrintableNode.__init__(self, name, **options)
         self.reentrant = ReentrantCallbackGroup()
         """For callbacks that await: others go on meanwhile."""
         LifecycleNodeMixin.__init__(self, callback_group=self.reentrant)

@@ -11,6 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.printable import printable
 
 if TYPE_CHECKING:
     from topreward_ros.episode import Reading
@@ -122,7 +123,7 @@ def event_message(
         instruction=instruction,
         termination_reason=reason,
         outcome=outcome,
-        detail=detail,
+        detail=printable(detail),
         duration=duration,
         readings=0 if last is None else last.index + 1,
         log_prob=math.nan if last is None else last.log_prob,

@@ -37,6 +37,7 @@ from topreward_ros.offline.scoring_options import (
     load_model,
     scoring_setup,
 )
+from topreward_ros.printable import keep_warnings_printable, printable
 from topreward_ros.video.opening import open_recording
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         calibration; 130 after Ctrl-C.
     """
     options = parse_arguments(arguments)
+    keep_warnings_printable()
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
         return _run(options, console)
@@ -63,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return INTERRUPTED
     except (ValueError, RuntimeError, OSError) as error:
-        console.print(f"calibrate: {' '.join(str(error).split())}")
+        console.print(printable(f"calibrate: {' '.join(str(error).split())}"))
         return 1
 
 
@@ -87,8 +89,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     calibration = calibrate(episodes, setup, detector, bound, pooled=options.pool)
     write_calibration(calibration, episodes, options.output)
     for line in calibration_lines(calibration):
-        console.print(line)
-    console.print(f"Written to {options.output}: calibration.yaml, .json, .png.")
+        console.print(printable(line))
+    console.print(printable(f"Written to {options.output}: calibration.yaml, .json, .png."))
     return 0
 
 
@@ -101,7 +103,7 @@ def _verify(
     verifications = verify(reference, episodes)
     write_verifications(verifications, options.output)
     for line in verification_lines(verifications):
-        console.print(line)
+        console.print(printable(line))
     return int(any(one.contradicted for one in verifications))
 
 
@@ -137,7 +139,7 @@ def _score_all(
                 _check_cameras(recording, setup.cameras, options)
                 episode = scores.add(recording, *_score(scorer, recording, intake, options))
                 if not live:
-                    console.print(f"{number} of {len(recordings)} {recording.path}")
+                    console.print(printable(f"{number} of {len(recordings)} {recording.path}"))
             episodes.append(episode)
     return episodes
 

@@ -120,5 +120,5 @@ def _finite(value: float) -> float | None:
 
 
 def _write_json(figures: dict[str, object], path: Path) -> None:
-    text = json.dumps(figures, indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(figures, indent=1, allow_nan=False)  # names of files in ASCII
     path.write_text(text + "\n", encoding="utf-8")

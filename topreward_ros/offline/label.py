@@ -28,6 +28,7 @@ from topreward_ros.offline.scoring_options import (
     load_model,
     scoring_setup,
 )
+from topreward_ros.printable import keep_warnings_printable, printable
 from topreward_ros.video.opening import open_recording
 from topreward_ros.video.recording import Recording
 from topreward_ros.video.selection import ClockJump
@@ -77,6 +78,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Labels a recording; returns 0, 1 after a sentence on what was wrong, 130 after Ctrl-C."""
     options = parse_arguments(arguments)
+    keep_warnings_printable()
     try:
         readings = label(options, open_recording(options.recording, options.fps))
         if options.output:
@@ -153,4 +155,4 @@ def _frames(
 
 
 def _say(text: str) -> None:
-    print(f"label: {text}", file=sys.stderr)
+    print(printable(f"label: {text}"), file=sys.stderr)

@@ -28,8 +28,10 @@ from topreward_ros.nodes.manager.services import EpisodeServices
 from topreward_ros.nodes.manager.start import EpisodeStarter
 from topreward_ros.nodes.manager.stop_actions import StopActions
 from topreward_ros.nodes.parameters import ParameterError
+from topreward_ros.nodes.printable_node import PrintableNode
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.nodes.waiting import SHORTEST, Waiting
+from topreward_ros.printable import printable
 
 WATCH_PERIOD = 0.05
 """s between looks at the running episode's limits."""
@@ -41,7 +43,7 @@ RESULT_PAUSE = 0.05
 """s in which a goal's result leaves before the node goes."""
 
 
-class EpisodeManager(Node):
+class EpisodeManager(PrintableNode):
     """Node `episode_manager`.
 
     Attributes:
@@ -173,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run_node(EpisodeManager, Node.destroy_node, arguments, EpisodeManager.finish)
     except ParameterError as error:
-        print(f"episode_manager: {error}", file=sys.stderr)
+        print(printable(f"episode_manager: {error}"), file=sys.stderr)
         return 1
     finally:
         rclpy.try_shutdown()

@@ -17,6 +17,7 @@ from topreward_ros.method.success import TIME_TOLERANCE
 from topreward_ros.nodes.manager.stop_actions import StopResult
 from topreward_ros.nodes.manager.success_claim import SuccessClaim
 from topreward_ros.nodes.messages import event_message
+from topreward_ros.printable import printable
 
 OUTCOMES = {
     EpisodeEvent.REASON_SUCCESS: EpisodeEvent.OUTCOME_SUCCESS,
@@ -157,7 +158,7 @@ class ManagedEpisode:
 
     def end(self, reason: str, detail: str, now: float, outcome: str = "") -> None:
         """Notes the end, once and for all."""
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail = reason, printable(detail)
         self.outcome = outcome or OUTCOMES.get(reason, EpisodeEvent.OUTCOME_UNLABELLED)
         self.duration = now - self.started
 

@@ -19,7 +19,6 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.exceptions import ParameterException
-from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
@@ -28,9 +27,11 @@ from rclpy.timer import Timer
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage, Image
 
+from topreward_ros.nodes.printable_node import PrintableNode
 from topreward_ros.nodes.replay.parameters import declare_parameters
 from topreward_ros.nodes.replay.playback import NANO, Cue, Playback, Stamps
 from topreward_ros.nodes.spinning import run_node
+from topreward_ros.printable import printable
 from topreward_ros.video.image import ImageMessage, decode
 from topreward_ros.video.opening import open_recording
 from topreward_ros.video.recording import Recording
@@ -50,7 +51,7 @@ QUEUE = 50
 """Pictures kept for subscribers that are late; the clock has the same."""
 
 
-class ReplayNode(Node):
+class ReplayNode(PrintableNode):
     """Publishes a recording's pictures. `done` completes at the end, or with what went wrong."""
 
     def __init__(self, **options: Any) -> None:
@@ -268,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if playing[0].done.done():
             playing[0].done.result()
     except (ValueError, ParameterException) as error:
-        print(f"replay_node: {error}", file=sys.stderr)
+        print(printable(f"replay_node: {error}"), file=sys.stderr)
         return 1
     finally:
         rclpy.try_shutdown()

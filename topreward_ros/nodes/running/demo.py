@@ -19,6 +19,7 @@ from topreward_ros.commands import INTERRUPTED
 from topreward_ros.nodes.running.demo_episode import DemoError
 from topreward_ros.nodes.running.demo_run import DemoRun
 from topreward_ros.offline.report import EpisodeReport
+from topreward_ros.printable import keep_warnings_printable, printable
 
 MERGED = 0.6
 """Readings per frame below which the playback was too fast for the machine."""
@@ -53,10 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, _stop)
     isolate()
+    keep_warnings_printable()
     try:
         leave_report(DemoRun(options).play(), options.output, gif=options.gif)
     except (DemoError, ValueError, OSError) as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(printable(f"demo: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("demo: stopped.", file=sys.stderr)
@@ -82,9 +84,9 @@ def leave_report(report: EpisodeReport, directory: Path, *, gif: bool) -> None:
 
     print("Drawing the film and the plot.", flush=True)
     written = write_report(report, directory, gif=gif)
-    print(conclusion(report.summary()), flush=True)
+    print(printable(conclusion(report.summary())), flush=True)
     for path in written:
-        print(f"  {path}", flush=True)
+        print(printable(f"  {path}"), flush=True)
 
 
 def conclusion(summary: dict[str, object]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from topreward_ros.nodes.running.node_commands import node_command, package_directory
 from topreward_ros.nodes.running.processes import Exit, ProcessGroup, interrupted_by_signals
+from topreward_ros.printable import printable
 
 DISCOVERY_RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 RESPAWN_DELAY = 2.0
@@ -148,7 +149,7 @@ def run(options: argparse.Namespace) -> int:
     with interrupted_by_signals(group), group:
         for name in nodes:
             start(name)
-        print(f"stack: {', '.join(group.running())} started; Ctrl-C stops.", flush=True)
+        print(printable(f"stack: {', '.join(group.running())} started; Ctrl-C stops."), flush=True)
         ended = _watch(group, start if options.respawn else None)
         stopped = group.stop()
     return _conclude(ended, stopped)
@@ -163,7 +164,8 @@ def _watch(group: ProcessGroup, restart: Callable[[str], None] | None) -> Exit |
         if ended and restart is None:
             return ended
         if ended:
-            print(f"stack: {ended}; it is started again in {RESPAWN_DELAY:g} s.", flush=True)
+            again = f"stack: {ended}; it is started again in {RESPAWN_DELAY:g} s."
+            print(printable(again), flush=True)
             due[ended.name] = time.monotonic() + RESPAWN_DELAY
         for name in [name for name, at in due.items() if at <= time.monotonic()]:
             del due[name]
@@ -173,9 +175,9 @@ def _watch(group: ProcessGroup, restart: Callable[[str], None] | None) -> Exit |
 
 def _conclude(ended: Exit | None, stopped: Sequence[Exit]) -> int:
     for end in [*([ended] if ended else []), *stopped]:
-        print(f"stack: {end}.", flush=True)
+        print(printable(f"stack: {end}."), flush=True)
     if ended:
-        print(f"stack: stopped, because {ended}.", file=sys.stderr)
+        print(printable(f"stack: stopped, because {ended}."), file=sys.stderr)
         return 1
     return int(any(end.code for end in stopped))
 
@@ -191,5 +193,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options)
     except (StackError, FileNotFoundError) as error:
-        print(f"stack: {error}", file=sys.stderr)
+        print(printable(f"stack: {error}"), file=sys.stderr)
         return 1

@@ -8,13 +8,13 @@ from typing import Any
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.printable_node import PrintableNode
 from topreward_ros.nodes.viewing.live_view import View
 from topreward_ros.offline.frame_log import FrameLog
 from topreward_ros.offline.report import LoggedReading
@@ -30,7 +30,7 @@ LATCHED = QoSProfile(
 )
 
 
-class EpisodeWatch(Node):
+class EpisodeWatch(PrintableNode):
     """Collects what a reward node publishes.
 
     Attributes:

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from topreward_ros.nodes.viewing.terminal_drawing import CURVE_COLUMNS, HalfBlocks, curve
 from topreward_ros.offline.report import LoggedReading
+from topreward_ros.printable import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,7 +132,7 @@ class PlainView:
         """Has nothing left to draw."""
 
     def _write(self, line: str) -> None:
-        print(line, file=self._output, flush=True)
+        print(printable(line), file=self._output, flush=True)
 
 
 class LiveView:
@@ -139,8 +140,8 @@ class LiveView:
 
     def __init__(self, title: str, instruction: str, console: Console) -> None:
         """Draws on `console` once it is entered."""
-        self._title = title
-        self._instruction = instruction
+        self._title = printable(title)
+        self._instruction = printable(instruction)
         self._status = ""
         self._readings: deque[LoggedReading] = deque(maxlen=CURVE_COLUMNS)
         self._success_time: float | None = None
@@ -167,14 +168,14 @@ class LiveView:
 
     def begin(self, instruction: str) -> None:
         """Clears the curve and shows the instruction, with the next refresh."""
-        self._instruction = instruction
+        self._instruction = printable(instruction)
         self._readings.clear()
         self._success_time = None
         self._changed = True
 
     def say(self, text: str, detail: str = "") -> None:
         """Shows what is being done in the panel's foot, with the next refresh."""
-        status = f"{text} {detail}".strip()
+        status = printable(f"{text} {detail}".strip())
         self._changed = self._changed or status != self._status
         self._status = status
 
@@ -226,11 +227,12 @@ def _gauges(last: LoggedReading | None, success_time: float | None) -> Renderabl
         total=1.0, completed=last.progress, width=32, complete_style="cyan", finished_style="cyan"
     )
     progress = Table.grid(padding=(0, 2))
-    progress.add_row(bar, f"{last.progress:.2f} ({last.progress_source})")
+    progress.add_row(bar, Text(printable(f"{last.progress:.2f} ({last.progress_source})")))
     table.add_row("progress", progress)
     table.add_row("log-prob", f"{last.log_prob:+7.3f} nat{_against(last)}")
+    reward = printable(f"{last.reward:+7.3f} ({last.reward_form})")
     sign = "green" if last.reward > 0 else "red" if last.reward < 0 else "dim"
-    table.add_row("reward", Text(f"{last.reward:+7.3f} ({last.reward_form})", style=sign))
+    table.add_row("reward", Text(reward, style=sign))
     table.add_row("success", _success(last, success_time))
     waiting = f", {last.pending_frames} frames wait" if last.pending_frames > 1 else ""
     table.add_row(

@@ -24,10 +24,12 @@ from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.camera_subscriptions import CameraError, CameraSubscriptions
 from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.parameters import ParameterError
+from topreward_ros.nodes.printable_node import PrintableNode
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.nodes.viewing.markers import episode_markers
 from topreward_ros.nodes.viewing.overlay_parameters import declare_parameters
 from topreward_ros.nodes.viewing.watched_episode import WatchedEpisode
+from topreward_ros.printable import printable
 from topreward_ros.video.image import ImageError, decode
 from topreward_ros.video.mosaic import Layout, LayoutError, tile
 from topreward_ros.video.overlay import draw_overlay
@@ -40,7 +42,7 @@ SHARED = ("cameras", "transport", "layout")
 QUEUE = 20
 
 
-class OverlayNode(Node):
+class OverlayNode(PrintableNode):
     """Node `overlay_node`: publishes ~/overlay (sensor_msgs/Image, rgb8) and ~/markers.
 
     Attributes:
@@ -201,7 +203,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run_node(OverlayNode, Node.destroy_node, arguments)
     except (ParameterError, CameraError) as error:
-        print(f"overlay_node: {error}", file=sys.stderr)
+        print(printable(f"overlay_node: {error}"), file=sys.stderr)
         return 1
     finally:
         rclpy.try_shutdown()
