@@ -55,6 +55,7 @@ def test_transitions_instructions_and_pictures_are_logged_printable(lab, logs, c
 
 def test_the_detail_of_a_stop_is_printable_in_events_results_and_logs(lab, capfd) -> None:
     handle = lab.goal(TASK)
+    lab.wait(lambda: lab.manager.control.current is not None)
     lab.ask(StopEpisode, outcome=EpisodeEvent.OUTCOME_FAILURE, detail=f"{SENT}\n[INFO] forged")
     _, result = lab.result(handle)
     stopped = lab.await_event(EpisodeEvent.STOPPED, result.episode_id)

@@ -27,6 +27,7 @@ from topreward_ros.nodes.manager.reward_keeper import RewardKeeper
 from topreward_ros.nodes.manager.services import EpisodeServices
 from topreward_ros.nodes.manager.start import EpisodeStarter
 from topreward_ros.nodes.manager.stop_actions import StopActions
+from topreward_ros.nodes.manager.strangers import Strangers
 from topreward_ros.nodes.parameters import ParameterError
 from topreward_ros.nodes.printable_node import PrintableNode
 from topreward_ros.nodes.spinning import run_node
@@ -35,8 +36,12 @@ from topreward_ros.printable import printable
 
 WATCH_PERIOD = 0.05
 """s between looks at the running episode's limits."""
+STRANGER_PERIOD = 0.5
+"""s between looks for others that publish on the reward node's topics."""
 REPORT_PERIOD = 1.0
 """s between diagnostics."""
+SPOKEN = ("reading", "event", "transition_event")
+"""Topics below the reward node on which nobody else may speak."""
 END_PATIENCE = 4.0
 """s that stop actions get when the manager is asked to stop; launch loses patience after 5."""
 RESULT_PAUSE = 0.05
@@ -81,6 +86,8 @@ class EpisodeManager(PrintableNode):
             group=self._group,
             changed=lambda state: self.get_logger().debug(f"The reward node is {state}."),
         )
+        self._topics = [f"{self.client.name}/{one}" for one in SPOKEN]
+        self._strangers = Strangers(self, self.client.name, self._topics, self._waiting.now)
         self._events = RewardEvents(
             self, f"{self.client.name}/event", waiting=self._waiting, group=self._group
         )
@@ -97,6 +104,7 @@ class EpisodeManager(PrintableNode):
         self.control.catch_up = self._hearing.catch_up
         self._keeper = RewardKeeper(self.client, self, log=log, **common)
         starter.revive = self._keeper.retry
+        starter.suspicion = self._look_for_strangers
         self._listen()
         self._episode_action = EpisodeAction(self, self.control, group=self._group, **common)
         self._episode_services = EpisodeServices(self, self.control, self._group)
@@ -123,14 +131,40 @@ class EpisodeManager(PrintableNode):
         self._outputs.flush()
 
     def _listen(self) -> None:
+        reading, event, *_ = self._topics
+
+        def on_reading(message: RewardStamped) -> None:
+            if self._believes(reading):
+                self._hearing.on_reading(message)
+
+        def on_event(message: EpisodeEvent) -> None:
+            if self._believes(event):
+                self._hearing.on_event(message)
+
         self.create_subscription(
-            RewardStamped,
-            f"{self.client.name}/reading",
-            self._hearing.on_reading,
-            QoSProfile(depth=100),
-            callback_group=self._group,
+            RewardStamped, reading, on_reading, QoSProfile(depth=100), callback_group=self._group
         )
-        self._events.listen(self._hearing.on_event, self._look_back)
+        self._events.listen(on_event, self._look_back)
+
+    def _believes(self, topic: str) -> bool:
+        """Whether what has just come on a topic is the reward node's; else says why not."""
+        believed = self._strangers.believed(topic)
+        if not believed:
+            self._look_for_strangers()
+        return believed
+
+    def _look_for_strangers(self) -> str:
+        """Tells, once, of those who speak in the reward node's place; returns the sentence."""
+        former, now = self._strangers.told, self._strangers.look()
+        if now == former:
+            return now
+        self._outputs.suspicion = now
+        event = EpisodeEvent.FAULT if now else EpisodeEvent.RECOVERED
+        detail = now or f"{self.client.name} is alone on its topics again."
+        self._outputs.trouble(self.control.current, event, EpisodeEvent.REASON_MODEL_ERROR, detail)
+        if now:
+            self.cut_off(EpisodeEvent.REASON_MODEL_ERROR, now)
+        return now
 
     def _add_timers(self) -> None:
         def every(period: float, act: Any) -> Any:
@@ -139,6 +173,7 @@ class EpisodeManager(PrintableNode):
             )
 
         every(WATCH_PERIOD, self.control.watch)
+        every(STRANGER_PERIOD, self._look_for_strangers)
         every(REPORT_PERIOD, self._report)
         self._begin = every(SHORTEST, self._on_begin)
 
@@ -151,7 +186,7 @@ class EpisodeManager(PrintableNode):
 
     async def _look_back(self, events: Sequence[EpisodeEvent]) -> None:
         """Takes an episode over that ran before the manager heard of it."""
-        if self.control.busy or not self.control.adopts:
+        if self.control.busy or not self.control.adopts or self._look_for_strangers():
             return
         if await self.client.lifecycle.ask(HISTORY_PATIENCE) == "active" and not self.control.busy:
             self._hearing.take_over(events, self._age(events[0]))

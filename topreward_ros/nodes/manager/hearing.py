@@ -101,6 +101,8 @@ class RewardHearing:
                 event.termination_reason,
                 f"{event.detail} In {patience:g} s without it the episode ends.",
             )
+        elif event.event == EpisodeEvent.CHANGED and mine:
+            self._outputs.trouble(current, EpisodeEvent.CHANGED, "", event.detail)
         elif event.event == EpisodeEvent.RECOVERED and mine:
             current.regain_camera()
             self._outputs.trouble(

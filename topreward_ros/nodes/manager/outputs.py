@@ -23,12 +23,13 @@ class ManagerOutputs:
 
     Attributes:
         fault: what is wrong with the reward node; empty if nothing.
+        suspicion: who else speaks on the reward node's topics; empty if nobody.
         unstopped: by stop action, how it failed; until it succeeds.
     """
 
     def __init__(self, node: Node, waiting: Waiting) -> None:
         """Advertises them."""
-        self.fault = ""
+        self.fault = self.suspicion = ""
         self.unstopped: dict[str, str] = {}
         self._node = node
         self._waiting = waiting
@@ -97,8 +98,9 @@ class ManagerOutputs:
         statuses = [self._stop_status()]
         name = self._node.get_fully_qualified_name().lstrip("/")
         if state:
-            level = ERROR if self.fault else OK if state in ("inactive", "active") else WARN
-            text = self.fault or f"The reward node is {state}."
+            fault = self.suspicion or self.fault
+            level = ERROR if fault else OK if state in ("inactive", "active") else WARN
+            text = fault or f"The reward node is {state}."
             statuses.append(diagnostic_status(name, "reward node", level, text, {"state": state}))
             statuses.append(self._episode_status(name, episode))
         stamp = self._node.get_clock().now().to_msg()

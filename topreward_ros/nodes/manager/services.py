@@ -68,7 +68,7 @@ class EpisodeServices:
             return response
         episode = self._control.end(
             EpisodeEvent.REASON_STOPPED,
-            request.detail or "Somebody asked for the stop.",
+            _detail(request, self._control.current),
             outcome=request.outcome,
             run_actions=request.run_stop_actions,
         )
@@ -86,6 +86,16 @@ class EpisodeServices:
         response.success = True
         response.message = f"Episode {episode.episode_id} has started."
         return response
+
+
+def _detail(request: StopEpisode.Request, episode: ManagedEpisode) -> str:
+    """Returns who says what: ROS tells a node nothing of the caller, and no model said it."""
+    asked = "Somebody asked for the stop"
+    if request.outcome in ("", EpisodeEvent.OUTCOME_UNLABELLED):
+        return request.detail or f"{asked}."
+    claimed = "success" if episode.successful else "no success"
+    said = f"{asked} and called the episode a {request.outcome}; the model had claimed {claimed}."
+    return f"{said} {request.detail}".strip()
 
 
 def _stopped(episode: ManagedEpisode, response: StopEpisode.Response) -> StopEpisode.Response:

@@ -43,6 +43,7 @@ class EpisodeStarter:
 
     Attributes:
         revive: called when the reward node is not up.
+        suspicion: returns why what the reward node tells cannot be believed, empty if it can.
         starting: whether it takes events and readings.
     """
 
@@ -63,6 +64,7 @@ class EpisodeStarter:
             read: returns the parameters of now.
         """
         self.revive: Callable[[], None] = lambda: None
+        self.suspicion: Callable[[], str] = lambda: ""
         self.starting = False
         self._client = client
         self._events = events
@@ -98,6 +100,8 @@ class EpisodeStarter:
         self.starting = True
         managing = self._read().manage_lifecycle
         await self._come_up(managing)
+        if why := self.suspicion():
+            raise RewardRefused(why)
         if managing and self._client.state == "active":
             await self._client.change("deactivate")
         if request.instruction:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from topreward_ros.nodes.camera_health import CameraWatch
+from topreward_ros.nodes.reward.parameters import RULES, Change, RewardParameters
 from topreward_ros.video.intake import FrameIntake
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class LiveEpisode:
         intake: turns messages into frames.
         inbox_size: frames that may wait for scoring.
         started: s, steady clock.
+        parameters: those it was begun with.
         warning: what is to be known of it; empty if nothing.
         episode_id: its name.
         baseline: number of the one that readings must have been made under (see `Scored`).
@@ -52,7 +54,25 @@ class LiveEpisode:
     intake: FrameIntake
     inbox_size: int
     started: float
+    parameters: RewardParameters
     warning: str = ""
     episode_id: str = field(default_factory=new_episode_id)
     baseline: int = 0
     last: RewardStamped | None = None
+
+    def keeps(self, name: str, value: object) -> str:
+        """Returns what is to be said of a parameter that was set while the episode runs.
+
+        Args:
+            name: of the parameter.
+            value: what it was set to.
+
+        Returns:
+            One sentence; empty where the new value holds at once.
+        """
+        if RULES[name].metadata["change"] is not Change.EPISODE:
+            return ""
+        return (
+            f"{name} was set to {value} while the episode runs; it keeps "
+            f"{getattr(self.parameters, name)}, and the next one takes {value}."
+        )

@@ -193,6 +193,8 @@ class RewardNode(GuardedLifecycleNode):
     def _on_parameter(self, name: str, value: Any) -> None:
         if name == "instruction":
             self.runner.take_instruction(value.strip())
+        else:
+            self.runner.note_parameter(name, value)
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if not self.runner.opened:

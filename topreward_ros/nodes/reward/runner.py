@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
@@ -17,14 +17,12 @@ from topreward_ros.nodes.messages import frame_header, reading_message
 from topreward_ros.nodes.reward.episode_setup import episode_maker, intake_settings
 from topreward_ros.nodes.reward.live_episode import Equipment, LiveEpisode
 from topreward_ros.nodes.reward.outputs import Outputs
+from topreward_ros.nodes.reward.parameters import RewardParameters
 from topreward_ros.nodes.reward.scoring_exchange import Failed, QueuedFrame, Scored
 from topreward_ros.nodes.reward.scoring_thread import ScoringThread
 from topreward_ros.video.image import stamp_seconds
 from topreward_ros.video.intake import CameraImageError, Frame, FrameIntake
 from topreward_ros.video.selection import ClockJump
-
-if TYPE_CHECKING:
-    from topreward_ros.nodes.reward.parameters import RewardParameters
 
 
 class EpisodeRunner:
@@ -121,6 +119,12 @@ class EpisodeRunner:
             self.episode.baseline = self._scoring.set_instruction(text)
             self._outputs.no_success()
 
+    def note_parameter(self, name: str, value: Any) -> None:
+        """Tells of a parameter that was set while an episode runs which does not take it."""
+        if self.episode is not None and (detail := self.episode.keeps(name, value)):
+            self._log.warning(detail)
+            self._tell(EpisodeEvent.CHANGED, "", detail)
+
     def on_image(self, topic: str, message: Any) -> None:
         """Takes in an image message of a camera."""
         now = time.monotonic()
@@ -206,7 +210,9 @@ class EpisodeRunner:
         intake = FrameIntake(
             parameters.cameras, intake_settings(parameters, scorer), scorer.frame_size
         )
-        self.episode = LiveEpisode(intake, parameters.inbox_size, time.monotonic(), warning)
+        self.episode = LiveEpisode(
+            intake, parameters.inbox_size, time.monotonic(), parameters, warning
+        )
         self._scoring.start(self.episode.episode_id, make)
         if warning:
             self._log.warning(warning)
