@@ -19,6 +19,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from topreward_ros.nodes.running.node_commands import package_directory
 from topreward_ros.nodes.running.stack import ROSETTA, parameter_files
+from topreward_ros.small_files import load_yaml, read_small
 
 # Passed on as parameters of reward_node when they are given.
 OVERRIDES = {
@@ -131,7 +132,7 @@ def rviz(given: dict[str, str], files: list[str], *, respawn: bool) -> Node:
         )
     frame: list[str] = []
     for file in files:
-        section = (yaml.safe_load(Path(file).read_text()) or {}).get("/**/overlay_node", {})
+        section = (load_yaml(read_small(Path(file))) or {}).get("/**/overlay_node", {})
         if "frame_id" in section.get("ros__parameters", {}):
             frame = ["-f", section["ros__parameters"]["frame_id"]]
     return Node(

@@ -26,6 +26,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # own begins with; within `nodes`, what lies at its root is shared by all wings.
 ARROWS = {
     "printable": set(),
+    "small_files": set(),
     "method": set(),
     "video": set(),
     "models.contract": {"method"},
@@ -59,7 +60,7 @@ ARROWS = {
     "nodes.replay": {"nodes", "video"},
     "nodes.running": {"commands", "nodes", "nodes.viewing", "offline", "method", "video"},
 }
-EVERYWHERE = {"printable"}
+EVERYWHERE = {"printable", "small_files"}
 """Rooms that all others may import."""
 LONGEST_MODULE = 300
 """Lines."""

@@ -39,6 +39,14 @@ def printable_lines(text: object) -> str:
     return f"\n{CONTINUED}".join(map(printable, str(text).split("\n")))
 
 
+def printable_value(value: object, longest: int = 80) -> str:
+    """Returns a value as Python writes it, short."""
+    try:
+        return printable(repr(value), longest)
+    except (ValueError, RecursionError):  # Python writes no number of more than 4300 digits
+        return "too large a value"
+
+
 class PrintableFormatter(logging.Formatter):
     """Formats records of Python's logging so."""
 

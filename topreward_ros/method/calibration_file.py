@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -18,9 +17,13 @@ from topreward_ros.method.calibration import (
     TaskCalibration,
 )
 from topreward_ros.method.success import SuccessError, SuccessSettings
+from topreward_ros.printable import printable, printable_value
+from topreward_ros.small_files import FileRefused, load_yaml, read_small
 
 FORMAT = "topreward_ros/calibration"
 VERSION = 2
+LARGEST_NUMBER = 10**12
+"""What no count, log-prob or time comes near, and every float can hold."""
 HEADER = (
     "# Written by `ros2 run topreward_ros calibrate`. Log-probs are in nats, times in seconds.\n"
 )
@@ -63,17 +66,15 @@ def load_calibration(path: Path | str) -> Calibration:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CalibrationError(f"it cannot be read ({error.strerror}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise CalibrationError("it is not a YAML text; make it again.") from None
+        document = load_yaml(read_small(path))
+    except FileRefused as error:
+        raise CalibrationError(f"{error}; make it again.") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise CalibrationError(f'it is not a calibration; expected "format: {FORMAT}" in it.')
     if document.get("version") != VERSION:
         raise CalibrationError(
-            f"it has version {document.get('version')}, and {VERSION} is read here; calibrate "
-            "again."
+            f"it has version {printable_value(document.get('version'))}, and {VERSION} is read "
+            "here; calibrate again."
         )
     return document
 
@@ -101,28 +102,31 @@ def _section(
 ) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise CalibrationError(f"{where} is not a mapping; make it again.")
-    for name in sorted(set(section) ^ set(readers), key=str):
+    for name in sorted(set(section) ^ set(readers), key=printable_value):
         what = "is missing" if name in readers else "is unknown"
-        raise CalibrationError(f"{where}.{name} {what}; make it again.")
+        shown = printable(name, 80) if isinstance(name, str) else printable_value(name)
+        raise CalibrationError(f"{where}.{shown} {what}; make it again.")
     values = {}
     for name, reader in readers.items():
         try:
             values[name] = reader(section[name])
         except (TypeError, ValueError, KeyError) as error:
             raise CalibrationError(
-                f"{where}.{name} is {section[name]!r}; expected {error.args[0]}."
+                f"{where}.{name} is {printable_value(section[name])}; expected {error.args[0]}."
             ) from None
     return values
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("a finite number")
+    if not -LARGEST_NUMBER < value < LARGEST_NUMBER:  # NaN is not
         raise TypeError("a finite number")
     return value
 
 
 def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST_NUMBER:
         raise TypeError("a count")
     return value
 
@@ -142,7 +146,7 @@ def _texts(value: object) -> tuple[str, ...]:
 def _size(value: object) -> tuple[int, int]:
     if not isinstance(value, list) or [type(item) for item in value] != [int, int]:
         raise TypeError("[height, width] in pixels")
-    return (value[0], value[1])
+    return (_count(value[0]), _count(value[1]))
 
 
 def _optional_number(value: object) -> float | None:

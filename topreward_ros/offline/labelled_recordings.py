@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from topreward_ros.method.prompt import InstructionError, validate_instruction
+from topreward_ros.printable import printable
+from topreward_ros.small_files import FileRefused, read_small
 
 LABELS_FILE = "labels.csv"
+LARGEST = 2**23
+"""Bytes of it; a hundred thousand lines."""
 COLUMNS = ("path", "instruction", "success")
 TRUE_WORDS = frozenset({"1", "true", "yes", "success"})
 FALSE_WORDS = frozenset({"0", "false", "no", "failure"})
@@ -48,26 +53,28 @@ def read_labels(path: Path | str) -> list[LabelledRecording]:
     """
     path = Path(path).expanduser()
     file = path / LABELS_FILE if path.is_dir() else path
+    expected = f"expected a CSV file with the columns {', '.join(COLUMNS)}"
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        raise LabelsError(
-            f"{file} cannot be read; expected a CSV file with the columns {', '.join(COLUMNS)}."
-        ) from None
-    rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
+        text = read_small(file, largest=LARGEST, encoding="utf-8-sig")
+        found = _found(csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True), file)
+    except (FileRefused, csv.Error) as error:
+        raise LabelsError(f"{file}: {printable(error, 200)}; {expected}.") from None
+    if not found:
+        raise LabelsError(f"{file} labels no recording; expected one line for each.")
+    return _distinct(found, f"{file}, ")
+
+
+def _found(rows: csv.DictReader, file: Path) -> dict[str, LabelledRecording]:
     missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
         raise LabelsError(
             f"{file} lacks the column {missing[0]}; its first line must name the columns "
             f"{', '.join(COLUMNS)}."
         )
-    found = {
+    return {
         f"line {line}": _labelled(row, f"{file}, line {line}", file.parent)
         for line, row in enumerate(rows, start=2)
     }
-    if not found:
-        raise LabelsError(f"{file} labels no recording; expected one line for each.")
-    return _distinct(found, f"{file}, ")
 
 
 def label_paths(
@@ -110,7 +117,8 @@ def _labelled(row: dict[str, str], where: str, folder: Path) -> LabelledRecordin
     word = (row["success"] or "").strip().lower()
     if word not in TRUE_WORDS | FALSE_WORDS:
         raise LabelsError(
-            f'{where}: success is "{row["success"]}"; expected 1 or 0, true or false, yes or no.'
+            f'{where}: success is "{printable(row["success"], 80)}"; expected 1 or 0, true or '
+            "false, yes or no."
         )
     path = (row["path"] or "").strip()
     if not path:
@@ -122,8 +130,12 @@ def _labelled(row: dict[str, str], where: str, folder: Path) -> LabelledRecordin
 
 
 def _existing(path: Path, where: str) -> Path:
-    if not path.exists():
-        raise LabelsError(f"{where}: there is no recording {path}.")
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # too long, or with a zero in it
+        there = False
+    if not there:
+        raise LabelsError(f"{where}: there is no recording {printable(path, 200)}.")
     return path
 
 

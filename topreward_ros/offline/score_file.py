@@ -99,7 +99,7 @@ def _entry(line: str) -> tuple[str, dict[str, object]] | None:
     try:
         scores = json.loads(line)
         return scores["key"], scores
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None  # the line that was being written when the machine stopped
 
 

@@ -6,10 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.nodes.running.node_commands import package_directory
+from topreward_ros.small_files import FileRefused, load_yaml, read_small
 from topreward_ros.video.opening import open_recording
 
 SHIPPED = ("success", "failure")
@@ -114,5 +113,8 @@ def _recorded_instruction(path: Path) -> str:
     description = (path if path.is_dir() else path.parent) / DESCRIPTION
     if not description.is_file():
         return ""
-    content = yaml.safe_load(description.read_text())
+    try:
+        content = load_yaml(read_small(description))
+    except FileRefused as error:
+        raise DemoError(f"{description}: {error}; give the task in words instead.") from None
     return str(content.get("instruction", "")) if isinstance(content, dict) else ""

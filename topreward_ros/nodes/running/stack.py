@@ -18,6 +18,7 @@ from typing import Any
 from topreward_ros.nodes.running.node_commands import node_command, package_directory
 from topreward_ros.nodes.running.processes import Exit, ProcessGroup, interrupted_by_signals
 from topreward_ros.printable import printable
+from topreward_ros.small_files import FileRefused, load_yaml, read_small
 
 DISCOVERY_RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
 RESPAWN_DELAY = 2.0
@@ -95,6 +96,11 @@ def parameter_files(rig: str, own: str) -> list[Path]:
         files.append(Path(own).expanduser())
         if not files[-1].is_file():
             raise StackError(f"params-file is {own!r}; expected a parameter file.")
+    for file in files:
+        try:
+            load_yaml(read_small(file))
+        except FileRefused as error:
+            raise StackError(f"The parameter file {file} is not read: {error}.") from None
     return files
 
 
