@@ -4,7 +4,11 @@ SHELL := bash
 .PHONY: help setup demo run test test-fast lint format benchmark clean
 
 ENV := . scripts/env.sh
-export EPISODE ?= success
+EPISODE ?= success
+export EPISODE INSTRUCTION MODEL RIG PARAMS
+# What is given reaches the shell letter by letter: make would run a $(shell ...) in it, and drop $5.
+GIVEN := EPISODE INSTRUCTION MODEL RIG PARAMS DEMO_ARGS RUN_ARGS PYTEST_ARGS BENCHMARK_ARGS
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
