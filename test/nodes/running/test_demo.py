@@ -237,9 +237,12 @@ def test_the_demo_keeps_to_itself_unless_told_otherwise(monkeypatch: pytest.Monk
     assert os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
     monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE")
     monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    for name in demo.PROFILES:
+        monkeypatch.setenv(name, "/own.xml")
     demo.isolate()
     assert os.environ["ROS_DOMAIN_ID"] == "7"
     assert os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert {os.environ[name] for name in demo.PROFILES} == {"/own.xml"}
 
 
 def test_the_shipped_episodes_are_small() -> None:

@@ -144,3 +144,18 @@ def test_terminating_the_stack_leaves_no_node(node: Node) -> None:
     while Path(f"/proc/{child}").exists():
         assert time.monotonic() < limit
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, ["Graph 0, SUBNET, not secured", "every address", "whoever reaches this machine"]),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_DOMAIN_ID": "7"},
+         ["Graph 7, LOCALHOST, not secured", "every address", "this machine's programs"]),
+        ({"ROS_SECURITY_ENABLE": "true"}, ["only who holds a key"]),
+    ],
+)  # fmt: skip
+def test_the_stack_says_who_can_take_part(environment, words):
+    from topreward_ros.nodes.running.stack import reach
+
+    assert all(word in reach(environment) for word in words)

@@ -18,9 +18,13 @@ from types import FrameType
 from topreward_ros.commands import INTERRUPTED
 from topreward_ros.nodes.running.demo_episode import DemoError
 from topreward_ros.nodes.running.demo_run import DemoRun
+from topreward_ros.nodes.running.node_commands import package_directory
 from topreward_ros.offline.report import EpisodeReport
 from topreward_ros.printable import keep_warnings_printable, printable
 
+RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+"""Where Fast DDS 2 and 3 look for their settings."""
 MERGED = 0.6
 """Readings per frame below which the playback was too fast for the machine."""
 
@@ -72,9 +76,24 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def isolate() -> None:
-    """Keeps the demo on this machine and away from other graphs, unless told otherwise."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    """Keeps the demo on this machine and away from other graphs, unless told otherwise.
+
+    With Fast DDS, sockets are bound to the loopback interface; LOCALHOST alone only keeps nodes
+    from looking further, and leaves them listening on all interfaces.
+    """
+    os.environ.setdefault(RANGE, "LOCALHOST")
+    own = any(name in os.environ for name in PROFILES)
+    if os.environ[RANGE] == "LOCALHOST" and not own and "fastrtps" in _middleware():
+        file = str(package_directory("config") / "dds" / "loopback.xml")
+        # Fast DDS would add a transport of its own to the file's for LOCALHOST.
+        os.environ.update({RANGE: "SYSTEM_DEFAULT", **dict.fromkeys(PROFILES, file)})
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 101)))
+
+
+def _middleware() -> str:
+    from rclpy.utilities import get_rmw_implementation_identifier  # takes time, as rclpy does
+
+    return get_rmw_implementation_identifier()
 
 
 def leave_report(report: EpisodeReport, directory: Path, *, gif: bool) -> None:

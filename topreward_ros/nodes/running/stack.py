@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,9 +156,27 @@ def run(options: argparse.Namespace) -> int:
         for name in nodes:
             start(name)
         print(printable(f"stack: {', '.join(group.running())} started; Ctrl-C stops."), flush=True)
+        print(printable(f"stack: {reach({**os.environ, **environment})}"), flush=True)
         ended = _watch(group, start if options.respawn else None)
         stopped = group.stop()
     return _conclude(ended, stopped)
+
+
+def reach(environment: Mapping[str, str]) -> str:
+    """Returns one sentence on who can hear the nodes and speak to them.
+
+    Args:
+        environment: variables that the nodes are started with.
+    """
+    distance = environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE") or "SUBNET"
+    domain = environment.get("ROS_DOMAIN_ID") or "0"
+    if environment.get("ROS_SECURITY_ENABLE") == "true":
+        return f"Graph {domain}, {distance}: only who holds a key of this graph takes part."
+    who = "this machine's programs" if distance == "LOCALHOST" else "whoever reaches this machine"
+    return (
+        f"Graph {domain}, {distance}, not secured: its sockets listen on every address, and {who} "
+        "can take part; docs/security.md says how to change that."
+    )
 
 
 def _watch(group: ProcessGroup, restart: Callable[[str], None] | None) -> Exit | None:
