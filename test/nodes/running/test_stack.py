@@ -151,7 +151,7 @@ def test_terminating_the_stack_leaves_no_node(node: Node) -> None:
     [
         ({}, ["Graph 0, SUBNET, not secured", "every address", "whoever reaches this machine"]),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_DOMAIN_ID": "7"},
-         ["Graph 7, LOCALHOST, not secured", "every address", "this machine's programs"]),
+         ["Graph 7, LOCALHOST, not secured", "every address", "whoever reaches this machine"]),
         ({"ROS_SECURITY_ENABLE": "true"}, ["only who holds a key"]),
     ],
 )  # fmt: skip

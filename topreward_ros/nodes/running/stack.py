@@ -172,10 +172,9 @@ def reach(environment: Mapping[str, str]) -> str:
     domain = environment.get("ROS_DOMAIN_ID") or "0"
     if environment.get("ROS_SECURITY_ENABLE") == "true":
         return f"Graph {domain}, {distance}: only who holds a key of this graph takes part."
-    who = "this machine's programs" if distance == "LOCALHOST" else "whoever reaches this machine"
     return (
-        f"Graph {domain}, {distance}, not secured: its sockets listen on every address, and {who} "
-        "can take part; docs/security.md says how to change that."
+        f"Graph {domain}, {distance}, not secured: the nodes listen on every address, and whoever "
+        "reaches this machine can take part; docs/security.md says how to change that."
     )
 
 

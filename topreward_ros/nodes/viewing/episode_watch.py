@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from functools import cached_property
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.client import Client
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
@@ -64,7 +66,11 @@ class EpisodeWatch(PrintableNode):
         self.create_subscription(RewardStamped, f"{reward_node}/reading", self._take, QUEUE)
         self.create_subscription(Bool, f"{reward_node}/success", self._take_success, LATCHED)
         self.create_subscription(EpisodeEvent, f"{reward_node}/event", self.events.append, LATCHED)
-        self.lifecycle = self.create_client(ChangeState, f"{reward_node}/change_state")
+
+    @cached_property
+    def lifecycle(self) -> Client:
+        """Client of the reward node's transitions; whoever only looks on has none."""
+        return self.create_client(ChangeState, f"{self._reward_node}/change_state")
 
     def watch_camera(self, topic: str) -> None:
         """Keeps the pictures of a topic.
