@@ -17,7 +17,7 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from topreward_ros.nodes.running.node_commands import package_directory
+from topreward_ros.nodes.running.node_commands import ENCLAVES, package_directory
 from topreward_ros.nodes.running.stack import ROSETTA, parameter_files
 from topreward_ros.small_files import load_yaml, read_small
 
@@ -94,7 +94,10 @@ def nodes(context: LaunchContext) -> list[Node]:
             name=executable,
             parameters=[*files, {"use_sim_time": asked["use_sim_time"], **parameters}],
             remappings=ROSETTA[executable] if asked["rosetta"] else [],
-            arguments=["--ros-args", "--log-level", given["log_level"]],
+            arguments=[
+                *("--ros-args", "--log-level", given["log_level"]),
+                *("--enclave", f"{ENCLAVES}/{executable}"),
+            ],
             respawn=asked["respawn"],
             respawn_delay=2.0,
             output="screen",

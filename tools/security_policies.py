@@ -29,7 +29,7 @@ from topreward_ros.nodes.camera_subscriptions import CameraSubscriptions
 from topreward_ros.nodes.manager.episode_manager import EpisodeManager
 from topreward_ros.nodes.replay.replay_node import ReplayNode
 from topreward_ros.nodes.reward.reward_node import RewardNode
-from topreward_ros.nodes.running.node_commands import package_directory
+from topreward_ros.nodes.running.node_commands import ENCLAVES, package_directory
 from topreward_ros.nodes.running.stack import parameter_files
 from topreward_ros.nodes.viewing.live_view import PlainView
 from topreward_ros.nodes.viewing.monitor import Monitor, parse
@@ -38,9 +38,9 @@ from topreward_ros.video.opening import open_recording
 
 Right = tuple[str, str, str]
 """Kind (topics, services, actions), what is allowed with it, and the full name."""
+NAMESPACE = "/topreward"
 WITHOUT = "topreward"
 """Name of the file without a rig."""
-ENCLAVES = "/topreward"
 ORDER = ("publish", "subscribe", "reply", "request", "execute", "call")
 ACTION = "/_action/"
 NOTE = """
@@ -181,7 +181,7 @@ def main() -> int:
     folder = package_directory("config") / "security"
     folder.mkdir(exist_ok=True)
     for name in names():
-        spaces = dict.fromkeys(("reward_node", "episode_manager", "overlay_node"), ENCLAVES)
+        spaces = dict.fromkeys(("reward_node", "episode_manager", "overlay_node"), NAMESPACE)
         found = needed(name)
         policy = document(found, {node: spaces.get(node, "/") for node in found})
         text = ElementTree.tostring(policy, encoding="unicode")

@@ -82,6 +82,16 @@ def test_a_policy_has_one_enclave_for_each_node(name) -> None:
         assert [enclave.get("path")] == [f"{ENCLAVES}/{one.get('node')}" for one in profiles]
 
 
+def test_the_programs_run_in_the_enclaves_that_the_policies_name() -> None:
+    from topreward_ros.nodes.running.stack import commands, parse
+
+    root = ElementTree.parse(FOLDER / f"{WITHOUT}.xml").getroot()
+    known = {enclave.get("path") for enclave in root.iter("enclave")}
+    for node, command in commands(parse(["--manager", "--overlay"])).items():
+        assert command[command.index("--enclave") + 1] in known
+        assert command[command.index("--enclave") + 1].endswith(f"/{node}")
+
+
 def test_the_manager_of_a_rig_may_stop_its_robot_and_others_may_not() -> None:
     for rig in set(names()) - {WITHOUT}:
         manager = yaml.safe_load((ROOT / f"config/rigs/{rig}.yaml").read_text())

@@ -11,6 +11,9 @@ from typing import Any
 
 import topreward_ros
 
+ENCLAVES = "/topreward"
+"""Below it, the enclave of each node, as in config/security; they count in a secured graph only."""
+
 
 def node_command(
     node: str,
@@ -30,6 +33,7 @@ def node_command(
         extra: more ROS arguments.
     """
     command = [sys.executable, "-m", "topreward_ros.nodes.programs", node, "--ros-args"]
+    command += ["--enclave", f"{ENCLAVES}/{node}"]
     if namespace:
         command += ["-r", f"__ns:=/{namespace.strip('/')}"]
     for file in files:
