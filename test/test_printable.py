@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_whatever_is_printed_is_made_printable() -> None:
                 continue
             name = ast.unparse(node.func)
             shown = node.args[0]
-            wrapped = ast.unparse(shown).startswith("printable(")
+            wrapped = ast.unparse(shown).startswith(("printable(", "printable_lines("))
             if (name == "print" or name.endswith("console.print")) and not (
                 wrapped or isinstance(shown, ast.Constant)
             ):
@@ -134,7 +135,7 @@ def command(name: str):
         ("stack", ["--rig", NAME]),
     ],
 )
-def test_commands_say_nothing_raw(name, arguments, tmp_path, capfd, monkeypatch) -> None:
+def test_commands_say_nothing_raw(name, arguments, tmp_path, capfd) -> None:
     pytest.importorskip("rclpy")
     (tmp_path / "labels.csv").write_text(
         f'path,instruction,success\n"{SENT.replace(chr(34), "")}",go,1\n', newline=""
@@ -148,7 +149,6 @@ def test_commands_say_nothing_raw(name, arguments, tmp_path, capfd, monkeypatch)
         "{calibration}": str(tmp_path / "calibration.yaml"),
         "{folder}": str(tmp_path / "out"),
     }
-    monkeypatch.setattr(sys, "excepthook", None)
     assert command(name)([places.get(one, one) for one in arguments]) == 1
     said = capfd.readouterr()
     assert said.err
@@ -164,6 +164,25 @@ def test_lines_of_the_library_log_are_printable_in_commands(capfd) -> None:
     logging.lastResort.handle(record)  # what nobody else handles, as in a command
     assert "owned" in (said := capfd.readouterr().err)
     assert raw(said) == set()
+
+
+@pytest.mark.parametrize("name", ["label", "calibrate", "demo", "stack"])
+def test_a_wrong_command_line_is_told_printable(name, capfd) -> None:
+    pytest.importorskip("rclpy")
+    with pytest.raises(SystemExit) as end:
+        command(name)(["--nothing", "x", NAME, f"--{NAME}"])
+    assert end.value.code == 2
+    assert raw(capfd.readouterr().err) == set()
+
+
+def test_the_trace_of_an_error_is_printable() -> None:
+    program = (
+        "from topreward_ros.printable import keep_errors_printable\n"
+        f"keep_errors_printable()\nraise ValueError({SENT!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1 and "owned" in done.stderr and "Traceback" in done.stderr
+    assert raw(done.stderr) == set()
 
 
 def test_a_calibration_report_is_printable(tmp_path: Path) -> None:

@@ -7,8 +7,13 @@ itself, in a log, a terminal or a report, passes it through here.
 
 from __future__ import annotations
 
+import argparse
 import logging
+import sys
+import traceback
 import unicodedata
+from types import TracebackType
+from typing import NoReturn
 
 LONGEST = 2000
 """Characters of one line that are shown; the rest is counted."""
@@ -55,10 +60,30 @@ class PrintableFormatter(logging.Formatter):
         return printable_lines(super().format(record))
 
 
-def keep_warnings_printable() -> None:
-    """Makes printable what libraries warn of on stderr, where nobody has set up any logging."""
+class PrintableParser(argparse.ArgumentParser):
+    """A command line whose errors are; they repeat words, such as names of files."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with status 2 and a sentence."""
+        super().error(printable(message))
+
+
+def keep_errors_printable() -> None:
+    """Makes printable what a program writes to stderr by itself.
+
+    That is what libraries warn of where nobody has set up any logging, and the trace of an error
+    that ends the program.
+    """
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(PrintableFormatter())
+    sys.excepthook = _show_trace
+
+
+def _show_trace(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    lines = "".join(traceback.format_exception(kind, error, trace)).rstrip()
+    print(printable_lines(lines), file=sys.stderr)
 
 
 def _shown(letter: str) -> str:

@@ -13,6 +13,7 @@ from topreward_ros.offline.scoring_options import (
     add_model,
     add_number,
 )
+from topreward_ros.printable import PrintableParser
 
 DESCRIPTION = """\
 Chooses the success threshold of a task from labelled recordings, so that at most a stated share of
@@ -45,7 +46,7 @@ Ctrl-C keeps the scores of finished episodes; the same command goes on from ther
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses the command line; None: that of the process. Exits with status 2 where it is wrong."""
     bound = FalseStopBound()
-    parser = argparse.ArgumentParser(
+    parser = PrintableParser(
         "calibrate",
         description=DESCRIPTION,
         epilog=EXAMPLES,

@@ -28,7 +28,7 @@ from topreward_ros.offline.scoring_options import (
     load_model,
     scoring_setup,
 )
-from topreward_ros.printable import keep_warnings_printable, printable
+from topreward_ros.printable import PrintableParser, keep_errors_printable, printable
 from topreward_ros.video.opening import open_recording
 from topreward_ros.video.recording import Recording
 from topreward_ros.video.selection import ClockJump
@@ -49,7 +49,7 @@ and the exit status is 0.
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses the command line; None: that of the process. Exits with status 2 where it is wrong."""
-    parser = argparse.ArgumentParser(
+    parser = PrintableParser(
         "label", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
@@ -78,7 +78,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Labels a recording; returns 0, 1 after a sentence on what was wrong, 130 after Ctrl-C."""
     options = parse_arguments(arguments)
-    keep_warnings_printable()
+    keep_errors_printable()
     try:
         readings = label(options, open_recording(options.recording, options.fps))
         if options.output:

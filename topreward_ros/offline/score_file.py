@@ -12,6 +12,10 @@ from types import TracebackType
 from topreward_ros.method.calibrating import LabelledEpisode
 from topreward_ros.offline.labelled_recordings import LabelledRecording
 from topreward_ros.offline.recording_digest import recording_digest
+from topreward_ros.small_files import FileRefused, read_small
+
+LARGEST = 2**28
+"""Bytes; ten thousand episodes of ten minutes have half of that."""
 
 
 class ScoreFile:
@@ -27,7 +31,7 @@ class ScoreFile:
         self.path = path
         self._done: dict[str, dict[str, object]] = {}
         head = json.dumps(conditions, sort_keys=True)
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = _text(path) if path.exists() else ""
         lines = text.splitlines()
         self.outdated = bool(lines) and lines[0] != head
         """Whether the scores of another setup were thrown away."""
@@ -84,6 +88,13 @@ class ScoreFile:
         self._file.flush()
 
 
+def _text(path: Path) -> str:
+    try:
+        return read_small(path, largest=LARGEST)
+    except FileRefused as error:
+        raise FileRefused(f"{path}: {error}; remove it to score anew.") from None
+
+
 def _labelled(recording: LabelledRecording, scores: dict[str, object]) -> LabelledEpisode:
     return LabelledEpisode(
         name=str(recording.path),
@@ -98,7 +109,9 @@ def _labelled(recording: LabelledRecording, scores: dict[str, object]) -> Labell
 def _entry(line: str) -> tuple[str, dict[str, object]] | None:
     try:
         scores = json.loads(line)
-        return scores["key"], scores
+        numbers = (*scores["log_probs"], *scores["episode_times"])
+        whole = all(type(number) is float for number in numbers) and scores["digest"]
+        return (scores["key"], scores) if whole else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None  # the line that was being written when the machine stopped
 

@@ -20,7 +20,7 @@ from topreward_ros.nodes.running.demo_episode import DemoError
 from topreward_ros.nodes.running.demo_run import DemoRun
 from topreward_ros.nodes.running.node_commands import package_directory
 from topreward_ros.offline.report import EpisodeReport
-from topreward_ros.printable import keep_warnings_printable, printable
+from topreward_ros.printable import PrintableParser, keep_errors_printable, printable
 
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -31,7 +31,7 @@ MERGED = 0.6
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line; None: this process's."""
-    parser = argparse.ArgumentParser(prog="demo", description=__doc__.splitlines()[0])
+    parser = PrintableParser(prog="demo", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--episode", default="success", help="success, failure, a bag or a video (%(default)s)")
     add("--instruction", default="", help="the task; default: the one the episode was recorded for")
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, _stop)
     isolate()
-    keep_warnings_printable()
+    keep_errors_printable()
     try:
         leave_report(DemoRun(options).play(), options.output, gif=options.gif)
     except (DemoError, ValueError, OSError) as error:

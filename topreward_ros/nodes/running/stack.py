@@ -17,7 +17,7 @@ from typing import Any
 
 from topreward_ros.nodes.running.node_commands import node_command, package_directory
 from topreward_ros.nodes.running.processes import Exit, ProcessGroup, interrupted_by_signals
-from topreward_ros.printable import printable
+from topreward_ros.printable import PrintableParser, keep_errors_printable, printable
 from topreward_ros.small_files import FileRefused, load_yaml, read_small
 
 DISCOVERY_RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
@@ -106,7 +106,7 @@ def parameter_files(rig: str, own: str) -> list[Path]:
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line; None: this process's."""
-    parser = argparse.ArgumentParser(prog="stack", description=__doc__.splitlines()[0])
+    parser = PrintableParser(prog="stack", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--rig", default="", help="a name in config/rigs, or a parameter file")
     add("--params-file", default="", help="parameter file on top of the rig's")
@@ -212,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; None: this process's.
     """
     options = parse(arguments)
+    keep_errors_printable()
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     try:
         return run(options)

@@ -12,6 +12,7 @@ from rclpy.utilities import remove_ros_args
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.nodes.viewing.episode_watch import EpisodeWatch
 from topreward_ros.nodes.viewing.live_view import View, open_view
+from topreward_ros.printable import PrintableParser, keep_errors_printable
 
 REFRESH = 0.25
 """S between two drawings."""
@@ -19,7 +20,7 @@ REFRESH = 0.25
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line without ROS's own part; None: this process's."""
-    parser = argparse.ArgumentParser(prog="monitor", description=__doc__)
+    parser = PrintableParser(prog="monitor", description=__doc__)
     add = parser.add_argument
     add("--node", default="/topreward/reward_node", help="the reward node (%(default)s)")
     add("--camera", default="", help="image topic to show beside the numbers; default: none")
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; None: this process's.
     """
     options = parse(arguments)
+    keep_errors_printable()
     with open_view("TOPReward", "", plain=options.plain) as view:
         run_node(lambda: Monitor(options, view), Monitor.destroy_node, arguments)
     return 0
