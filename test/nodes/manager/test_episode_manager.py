@@ -209,7 +209,7 @@ def test_start_and_stop_services_run_an_episode_with_the_outcome_that_was_given(
     assert stopped.success and stopped.episode_id == answer.episode_id
     event = lab.await_event("stopped")
     assert (event.termination_reason, event.outcome) == ("stopped", "success")
-    assert event.detail == "the cube is on the disc"
+    assert event.detail.endswith(" the cube is on the disc")
     assert event.readings > 0 and event.duration > 0.0 and not math.isnan(event.log_prob)
 
 
