@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import io
 import json
 import logging
@@ -13,7 +14,13 @@ from pathlib import Path
 import pytest
 from repository import ROOT
 
-from topreward_ros.printable import CONTINUED, LONGEST, printable, printable_lines
+from topreward_ros.printable import (
+    CONTINUED,
+    LONGEST,
+    keep_errors_printable,
+    printable,
+    printable_lines,
+)
 
 PACKAGE = ROOT / "topreward_ros"
 CONTROLS = "".join(map(chr, [*range(0x20), 0x7F, *range(0x80, 0xA0)]))
@@ -155,11 +162,17 @@ def test_commands_say_nothing_raw(name, arguments, tmp_path, capfd) -> None:
     assert raw(said.err + said.out) == set()
 
 
-def test_lines_of_the_library_log_are_printable_in_commands(capfd) -> None:
-    from topreward_ros.offline.label import main
+def test_every_program_keeps_its_errors_printable() -> None:
+    from topreward_ros import commands
+    from topreward_ros.nodes import programs
 
-    main(["/nowhere", "--instruction", "go"])
-    capfd.readouterr()
+    for module in (commands, programs):
+        assert "    keep_errors_printable()\n" in inspect.getsource(module.run)
+
+
+def test_lines_of_the_library_log_are_printable_in_programs(capfd, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # put back at the end
+    keep_errors_printable()
     record = logging.LogRecord("any", logging.WARNING, "", 1, "%s", (HOSTILE,), None)
     logging.lastResort.handle(record)  # what nobody else handles, as in a command
     assert "owned" in (said := capfd.readouterr().err)

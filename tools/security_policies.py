@@ -108,17 +108,21 @@ def rights(observer: Node, node: Node) -> set[Right]:
     return found
 
 
-def needed(name: str) -> dict[str, set[Right]]:
+def needed(name: str, domain: int = 0) -> dict[str, set[Right]]:
     """Returns by node what it needs with a rig.
 
     In a process and on a graph of its own: a node that was destroyed is seen for a while.
+
+    Args:
+        name: one of `names`.
+        domain: ROS domain that nobody else uses; 0: some.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
-        return alone.submit(_needed, name).result()
+        return alone.submit(_needed, name, domain).result()
 
 
-def _needed(name: str) -> dict[str, set[Right]]:
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 101))
+def _needed(name: str, domain: int) -> dict[str, set[Right]]:
+    os.environ["ROS_DOMAIN_ID"] = str(domain or random.SystemRandom().randint(1, 101))
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     rclpy.init()
     try:

@@ -37,6 +37,9 @@ def run(command: str) -> int:
     listens = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
     if listens:
         signal.signal(signal.SIGINT, lambda *_: leave())  # nothing is begun yet
+    from topreward_ros.printable import keep_errors_printable  # not before the handler
+
+    keep_errors_printable()
     main = import_module(f"topreward_ros.{MODULES[command]}").main
     if listens:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,8 +11,6 @@ import signal
 import sys
 from importlib import import_module
 
-from topreward_ros.printable import keep_errors_printable
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WINGS = {
     "reward_node": "reward",
@@ -34,10 +32,12 @@ def run(node: str) -> int:
     Returns:
         The exit code.
     """
-    keep_errors_printable()
     for number in SIGNALS:
         # Nothing is there yet that would have to be ended in order. The node sets its own handlers.
         signal.signal(number, lambda *_: os._exit(0))
+    from topreward_ros.printable import keep_errors_printable  # not before the handlers
+
+    keep_errors_printable()
     return import_module(f"topreward_ros.nodes.{WINGS[node]}.{node}").main()
 
 

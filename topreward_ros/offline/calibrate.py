@@ -37,7 +37,7 @@ from topreward_ros.offline.scoring_options import (
     load_model,
     scoring_setup,
 )
-from topreward_ros.printable import keep_errors_printable, printable
+from topreward_ros.printable import printable
 from topreward_ros.video.opening import open_recording
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         calibration; 130 after Ctrl-C.
     """
     options = parse_arguments(arguments)
-    keep_errors_printable()
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
         return _run(options, console)

@@ -28,7 +28,7 @@ from topreward_ros.offline.scoring_options import (
     load_model,
     scoring_setup,
 )
-from topreward_ros.printable import PrintableParser, keep_errors_printable, printable
+from topreward_ros.printable import PrintableParser, printable
 from topreward_ros.video.opening import open_recording
 from topreward_ros.video.recording import Recording
 from topreward_ros.video.selection import ClockJump
@@ -78,7 +78,6 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Labels a recording; returns 0, 1 after a sentence on what was wrong, 130 after Ctrl-C."""
     options = parse_arguments(arguments)
-    keep_errors_printable()
     try:
         readings = label(options, open_recording(options.recording, options.fps))
         if options.output:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/net/udp").exists(), reason="need
 DEADLINE = 300.0
 """s, on a busy machine."""
 ISOLATING = (
-    "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_DOMAIN_ID", "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "ROS_AUTOMATIC_DISCOVERY_RANGE", "FASTRTPS_DEFAULT_PROFILES_FILE",
     "FASTDDS_DEFAULT_PROFILES_FILE",
 )  # fmt: skip
 TABLES = ("udp", "udp6", "tcp", "tcp6")
@@ -62,8 +62,9 @@ def watched(command: list[str], environment: dict[str, str]) -> tuple[int, dict[
     return program.returncode, seen
 
 
+@pytest.mark.slow
 def test_the_demo_binds_to_loopback_alone_and_works(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "topreward_ros.nodes.running.demo", "--plain"]
+    command = [sys.executable, "-m", "topreward_ros.commands", "demo", "--plain"]
     code, seen = watched([*command, "--output", str(tmp_path)], {})
     assert code == 0
     speaking = {pid: addresses for pid, addresses in seen.items() if addresses}

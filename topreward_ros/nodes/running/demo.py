@@ -20,7 +20,7 @@ from topreward_ros.nodes.running.demo_episode import DemoError
 from topreward_ros.nodes.running.demo_run import DemoRun
 from topreward_ros.nodes.running.node_commands import package_directory
 from topreward_ros.offline.report import EpisodeReport
-from topreward_ros.printable import PrintableParser, keep_errors_printable, printable
+from topreward_ros.printable import PrintableParser, printable
 
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -58,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, _stop)
     isolate()
-    keep_errors_printable()
     try:
         leave_report(DemoRun(options).play(), options.output, gif=options.gif)
     except (DemoError, ValueError, OSError) as error:

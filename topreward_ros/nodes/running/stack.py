@@ -17,7 +17,7 @@ from typing import Any
 
 from topreward_ros.nodes.running.node_commands import node_command, package_directory
 from topreward_ros.nodes.running.processes import Exit, ProcessGroup, interrupted_by_signals
-from topreward_ros.printable import PrintableParser, keep_errors_printable, printable
+from topreward_ros.printable import PrintableParser, printable
 from topreward_ros.small_files import FileRefused, load_yaml, read_small
 
 DISCOVERY_RANGES = ("LOCALHOST", "SUBNET", "OFF", "SYSTEM_DEFAULT")
@@ -212,7 +212,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; None: this process's.
     """
     options = parse(arguments)
-    keep_errors_printable()
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     try:
         return run(options)

@@ -12,7 +12,7 @@ from rclpy.utilities import remove_ros_args
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.nodes.viewing.episode_watch import EpisodeWatch
 from topreward_ros.nodes.viewing.live_view import View, open_view
-from topreward_ros.printable import PrintableParser, keep_errors_printable
+from topreward_ros.printable import PrintableParser
 
 REFRESH = 0.25
 """S between two drawings."""
@@ -62,7 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: of the command line; None: this process's.
     """
     options = parse(arguments)
-    keep_errors_printable()
     with open_view("TOPReward", "", plain=options.plain) as view:
         run_node(lambda: Monitor(options, view), Monitor.destroy_node, arguments)
     return 0
