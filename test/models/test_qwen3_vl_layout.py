@@ -7,13 +7,15 @@ import pytest
 import torch
 from checkpoints import qwen3_vl_config, tiny_tokenizer
 from repository import DATA
-from transformers import Qwen3VLForConditionalGeneration
+from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
 from topreward_ros.method.prompt import Prompt, PromptForm
+from topreward_ros.models.checkpoints.sources import DEMO_DIRECTORY
 from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, single_token
 from topreward_ros.models.families.qwen_patches import PatchGrid, patchify
 
 OFFICIAL = np.load(DATA / "qwen3_vl_official.npz")
+AUTHORS = np.load(DATA / "authors_prompt.npz")
 GRID = PatchGrid(32, 64, patch=16, merge=2)
 FPS = 2.0
 TASK = "put the red cube on the green disc"
@@ -54,6 +56,17 @@ def test_the_spans_together_are_the_tokens_of_the_official_text(tokenizer, count
     ids = torch.cat([span.ids for span in spans(layout, count)]).tolist()
     text = OFFICIAL[f"text_{count}"].item()
     assert ids == tokenizer.encode(text, add_special_tokens=False)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8, 21])
+def test_the_spans_together_are_the_ids_of_the_authors_code(count):
+    tokenizer = AutoTokenizer.from_pretrained(DEMO_DIRECTORY)
+    layout = Qwen3VLLayout(tokenizer, Prompt(), PatchGrid(96, 64, patch=8, merge=2))
+    ids = torch.cat([span.ids for span in spans(layout, count)]).tolist()
+    assert ids == AUTHORS[f"ids_{count}"].tolist()
+    # The whole processor of transformers 5.10 and later has one pair of markers more.
+    start = tokenizer.convert_tokens_to_ids("<|vision_start|>")
+    assert ids.count(start) == (count + 1) // 2
 
 
 @pytest.mark.parametrize("size", [(32, 64), (64, 32), (96, 96)])

@@ -1,7 +1,10 @@
 """Token ids and rotary positions of Qwen3-VL's prompt, built piece by piece.
 
 transformers' processor and `get_rope_index` only make whole prompts; an update that appends one
-pair of frames needs the pieces. Concatenated, the pieces are what the processor makes of the whole.
+pair of frames needs the pieces. Concatenated, the pieces are the ids that the authors' code gives
+to the model, by the processor of transformers 4.57.1; published figures come from that form. The
+processor of 5.10 and later expands the placeholder alone, so a chat turn keeps its own pair of
+vision markers around the whole video: two tokens more, 0.38 nat off. That form is not used.
 """
 
 from __future__ import annotations
