@@ -81,6 +81,15 @@ def test_every_prefix_equals_the_public_forward(load, family, dtype):
     assert np.abs(actual - expected).max() <= TOLERANCE[dtype]
 
 
+@pytest.mark.usefixtures("exact_delta_rule")
+def test_random_weights_of_a_configuration_have_the_public_forward_too(checkpoints, family):
+    options = {"device": "cpu", "frame_size": SIZES[family], "dtype": "float64"}
+    name = f"random:{checkpoints[family]}"
+    expected = prefixes(load_scorer(name, streaming=False, **options), family, 3)
+    actual = prefixes(load_scorer(name, **options), family, 3)
+    assert np.abs(actual - expected).max() <= TOLERANCE["float64"]
+
+
 @pytest.mark.parametrize("family", ["qwen3_5", "qwen3_5_moe"])
 def test_linear_attention_as_transformers_has_it_equals_the_public_forward(load, family):
     expected = prefixes(load(family, streaming=False), family, 7)

@@ -99,7 +99,8 @@ def load_scorer(
             tokenizer = _load_tokenizer(source)
         with one_sentence(source, "config.json or weights"):
             if source.random:
-                config.video_token_id = tokenizer.convert_tokens_to_ids("<|video_pad|>")
+                for name, token in family.placeholders.items():
+                    setattr(config, name, tokenizer.convert_tokens_to_ids(token))
             loaded = _load_model(source, family, config, place, number, bits, attention)
         with one_sentence(source):
             backbone_class = family.load_backbone_class()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from topreward_ros.models.backbone import Backbone
@@ -17,12 +18,16 @@ class Family:
         backbone: module and class in this package.
         frame_size: (height, width) px used where nobody asks for another.
         unquantized: names of modules that stay in full precision.
+        placeholders: the token of each placeholder that the configuration names by its id.
     """
 
     architecture: str
     backbone: str
     frame_size: tuple[int, int] = (256, 256)
     unquantized: tuple[str, ...] = ("model.visual", "lm_head")
+    placeholders: Mapping[str, str] = field(
+        default_factory=lambda: {"video_token_id": "<|video_pad|>"}
+    )
 
     def load_backbone_class(self) -> type[Backbone]:
         """Imports the family's module, so that only what is used is loaded."""
@@ -41,7 +46,19 @@ FAMILIES: dict[str, Family] = {
     "qwen3_5_moe": Family(
         "Qwen3_5MoeForConditionalGeneration", "qwen3_5:Qwen35", unquantized=GATED
     ),
-    "internvl": Family("InternVLForConditionalGeneration", "internvl:InternVL", (448, 448), TOWER),
-    "molmo2": Family("Molmo2ForConditionalGeneration", "molmo2:Molmo2", (378, 378), TOWER),
+    "internvl": Family(
+        "InternVLForConditionalGeneration",
+        "internvl:InternVL",
+        (448, 448),
+        TOWER,
+        {"image_token_id": "<IMG_CONTEXT>"},
+    ),
+    "molmo2": Family(
+        "Molmo2ForConditionalGeneration",
+        "molmo2:Molmo2",
+        (378, 378),
+        TOWER,
+        {"image_patch_id": "<im_patch>"},
+    ),
 }
 """By the `model_type` of a checkpoint's config.json."""
