@@ -100,7 +100,7 @@ def test_a_hub_that_cannot_be_reached_is_no_damage(monkeypatch):
     def away(*_, **__):
         raise OSError("The hub cannot be reached.\nSee whether there is a network.")
 
-    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", away)
+    monkeypatch.setattr("topreward_ros.models.checkpoints.configuration.cached_file", away)
     assert refusal("some/model") == (
         "some/model cannot be loaded: The hub cannot be reached. See whether there is a network."
     )

@@ -233,7 +233,7 @@ def test_settings_that_cannot_be_read_are_refused(checkpoint):
 def test_the_memory_that_is_proposed_fits(original, monkeypatch):
     from topreward_ros.models import scorer as scorer_module
 
-    monkeypatch.setattr(scorer_module, "_free_bytes", lambda device: 8 * 2**20)
+    monkeypatch.setattr(scorer_module, "free_bytes", lambda device: 8 * 2**20)
     sentence = refusal(original, max_pairs=4096)
     proposed = int(sentence.split("set max_pairs to ")[1].split()[0])
     assert load(original, max_pairs=proposed).max_pairs == proposed

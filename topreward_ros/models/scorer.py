@@ -94,7 +94,7 @@ class LocalScorer:
     def _allocate(self, fixed_shapes: bool) -> VideoMemory:
         with torch.inference_mode():
             needed = memory_bytes(self.backbone, self.max_pairs)
-            free = _free_bytes(self.backbone.device)
+            free = free_bytes(self.backbone.device)
             if needed > free:
                 raise ModelError(self._too_large(needed, free))
         return VideoMemory(self.backbone, self.max_pairs, fixed_shapes=fixed_shapes)
@@ -110,7 +110,8 @@ class LocalScorer:
         )
 
 
-def _free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> int:
+    """Returns the free memory of a GPU, or what the system can still give to a CPU's model."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     with open("/proc/meminfo") as lines:

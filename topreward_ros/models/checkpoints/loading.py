@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from topreward_ros.method.prompt import Prompt, PromptForm
+from topreward_ros.models.checkpoints.configuration import load_configuration
 from topreward_ros.models.checkpoints.errors import one_sentence
 from topreward_ros.models.checkpoints.quantization import (
     Quantization,
@@ -23,12 +22,8 @@ from topreward_ros.models.checkpoints.quantization import (
     quantization_config,
 )
 from topreward_ros.models.checkpoints.settings import read_settings
-from topreward_ros.models.checkpoints.sources import (
-    DEMO_DIRECTORY,
-    Source,
-    find_source,
-    require_family,
-)
+from topreward_ros.models.checkpoints.sizes import check_size
+from topreward_ros.models.checkpoints.sources import DEMO_DIRECTORY, Source, find_source
 from topreward_ros.models.contract import ModelError, Rewind, VideoScorer
 from topreward_ros.models.families.registry import FAMILIES, Family
 from topreward_ros.models.runtime.attention import ATTENTIONS
@@ -42,10 +37,6 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-
-
-PARAMETERS_PER_BYTE = 4
-"""More than any number format keeps; 4-bit weights have two."""
 
 
 def load_scorer(
@@ -65,8 +56,8 @@ def load_scorer(
     """Loads a model.
 
     Args:
-        model: a hub id, a checkpoint directory, `demo`, or `random:<directory>` for random weights
-            from that directory's config.json.
+        model: a hub id (`@<revision>` pins a branch, tag or commit), a checkpoint directory,
+            `demo`, or `random:<directory>` for random weights from that directory's config.json.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:<n>`.
         dtype: `auto` (bfloat16 on a GPU, float32 on a CPU), or one of `DTYPES`.
         quantization: `none`, `int8` or `nf4`.
@@ -92,8 +83,7 @@ def load_scorer(
     form = _one_of("prompt", prompt or settings.prompt_form.value, [f.value for f in PromptForm])
     with _quiet():
         with one_sentence(source, "config.json"):
-            config = AutoConfig.from_pretrained(source.location, trust_remote_code=False)
-            require_family(config.model_type, source.location)
+            config = load_configuration(source.location, source.revision, attention)
         family = FAMILIES[config.model_type]
         with one_sentence(source, "tokenizer's files"):
             tokenizer = _load_tokenizer(source)
@@ -195,7 +185,9 @@ def _load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     if source.random and directory and not (directory / "tokenizer.json").is_file():
         # A bare configuration brings no tokenizer; random weights give words no meaning anyway.
         return AutoTokenizer.from_pretrained(DEMO_DIRECTORY, trust_remote_code=False)
-    return AutoTokenizer.from_pretrained(source.location, trust_remote_code=False)
+    return AutoTokenizer.from_pretrained(
+        source.location, revision=source.revision, trust_remote_code=False
+    )
 
 
 def _load_model(
@@ -211,12 +203,12 @@ def _load_model(
     if dtype is torch.float64:
         # Grouped matrix products of experts know no float64.
         config._experts_implementation = "eager"
+    check_size(source, architecture, config, dtype, device)
     if source.random:
         return _random_model(architecture, config, device, dtype, attention)
-    if source.directory is not None:
-        _check_size(source.directory, architecture, config)
     model, info = architecture.from_pretrained(
         source.location,
+        revision=source.revision,
         config=config,
         dtype=dtype,
         device_map={"": device},
@@ -236,23 +228,6 @@ def _load_model(
         )
     keep_number_format(model, dtype)
     return model.eval()
-
-
-def _check_size(
-    directory: Path, architecture: type[PreTrainedModel], config: transformers.PreTrainedConfig
-) -> None:
-    """Refuses a configuration of far more than the weights hold, before it takes the memory."""
-    # A config.json that lost its sizes describes the family's largest model, and the system ends a
-    # process that takes more memory than there is.
-    held = sum(path.stat().st_size for path in directory.glob("*.safetensors"))
-    with torch.device("meta"):
-        planned = architecture._from_config(deepcopy(config))
-    parameters = sum(weight.numel() for weight in planned.parameters())
-    if parameters > PARAMETERS_PER_BYTE * held:
-        raise ModelError(
-            f"{directory / 'config.json'} describes a model of {parameters:,} parameters, and the "
-            f"weights beside it have {held:,} bytes; fetch the model again."
-        )
 
 
 def _random_model(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.models.contract import ModelError, Settings
+from topreward_ros.small_files import FileRefused, read_small
 
 LARGEST_RATE = 60.0
 """Frames per second; the node takes no more either."""
@@ -40,8 +41,10 @@ def read_settings(directory: Path | None) -> Settings:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
+        values = json.loads(read_small(path))
+    except FileRefused as error:
+        raise _damaged(path, str(error)) from error
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"it is not valid JSON ({error})") from error
     if not isinstance(values, dict):
         raise _damaged(path, f"it holds a {type(values).__name__} and must hold an object")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from topreward_ros.models.checkpoints.configuration import read_configuration, require_family
 from topreward_ros.models.contract import ModelError
-from topreward_ros.models.families.registry import FAMILIES
 
 DEMO = "demo"
 DEMO_DIRECTORY = Path(__file__).parents[1] / "demo"
 RANDOM = "random:"
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(\w[\w./-]*))?", re.ASCII)
+"""A hub id, with a revision or without."""
+READ_WHOLE = (".json", ".jinja", ".txt", ".model")
+LARGEST_READ = 64 * 2**20
+"""Bytes of a file that is read as a whole; tokenizers have tens of MiB at most."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -27,11 +30,13 @@ class Source:
         name: as it was asked for.
         location: a directory, or a hub id.
         random: whether the weights are made up from the configuration.
+        revision: branch, tag or commit of a hub model; None: its main branch.
     """
 
     name: str
     location: str
     random: bool = False
+    revision: str | None = None
 
     @property
     def directory(self) -> Path | None:
@@ -65,6 +70,9 @@ def _named(model: str) -> Source:
         location = Path(place).expanduser()
     except RuntimeError:  # the home of a user who does not exist
         location = Path(place)
+    named = None if random or location.exists() else HUB_ID.fullmatch(model)
+    if named:
+        return Source(model, named[1], revision=named[2])
     return Source(model, str(location), random)
 
 
@@ -76,8 +84,8 @@ def _checked(source: Source) -> Source:
     elif source.random or not HUB_ID.fullmatch(source.name) or Path(source.location).exists():
         raise ModelError(
             f"There is no model at {source.name!r}; give a hub id such as "
-            f"Qwen/Qwen3-VL-8B-Instruct, a checkpoint directory, {DEMO!r}, or {RANDOM}<directory "
-            "with a config.json>."
+            f"Qwen/Qwen3-VL-8B-Instruct (@<revision> pins it), a checkpoint directory, {DEMO!r}, "
+            f"or {RANDOM}<directory with a config.json>."
         )
     return source
 
@@ -89,20 +97,13 @@ def _check_configuration(directory: Path) -> None:
             f"The directory {directory} holds no config.json; give the directory of a "
             "transformers checkpoint."
         )
-    try:
-        model_type = json.loads(path.read_text()).get("model_type")
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{path} is not valid JSON ({error}); fetch the model again.") from error
-    require_family(model_type, directory)
-
-
-def require_family(model_type: object, place: Path | str) -> None:
-    """Raises ModelError unless the model type is one that can be scored."""
-    if not isinstance(model_type, str) or model_type not in FAMILIES:
-        raise ModelError(
-            f"The model at {place} is of family {model_type!r}; supported are "
-            f"{', '.join(sorted(FAMILIES))}."
-        )
+    require_family(read_configuration(path).get("model_type"), directory)
+    for file in directory.iterdir():
+        if file.suffix in READ_WHOLE and file.stat().st_size > LARGEST_READ:
+            raise ModelError(
+                f"{file} is larger than {LARGEST_READ // 2**20} MiB, more than any checkpoint "
+                "needs; fetch the model again."
+            )
 
 
 def _check_weights(directory: Path) -> None:

@@ -89,7 +89,8 @@ class RewardParameters:
 
     model: str = _is(
         "Qwen/Qwen3-VL-8B-Instruct",
-        "Hub id, checkpoint directory, demo, or random:<directory with a config.json>.",
+        "Hub id (@<revision> pins it), checkpoint directory, demo, or random:<directory with a "
+        "config.json>.",
         Change.UNCONFIGURED,
         check=_model,
     )
