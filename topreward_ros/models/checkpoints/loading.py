@@ -18,8 +18,10 @@ from topreward_ros.models.checkpoints.configuration import load_configuration
 from topreward_ros.models.checkpoints.errors import one_sentence
 from topreward_ros.models.checkpoints.quantization import (
     Quantization,
-    keep_number_format,
+    check_quantization,
+    keep_streaming,
     quantization_config,
+    stored_form,
 )
 from topreward_ros.models.checkpoints.settings import read_settings
 from topreward_ros.models.checkpoints.sizes import check_size
@@ -60,7 +62,7 @@ def load_scorer(
             `demo`, or `random:<directory>` for random weights from that directory's config.json.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:<n>`.
         dtype: `auto` (bfloat16 on a GPU, float32 on a CPU), or one of `DTYPES`.
-        quantization: `none`, `int8` or `nf4`.
+        quantization: `int8` or `nf4`; `none`: the weights as the checkpoint holds them.
         prompt: a `PromptForm`; None: the checkpoint's own, else raw.
         frame_size: (height, width) px; None: the checkpoint's own, else the family's.
         max_pairs: units of frames kept at most, even; bounds memory and cost of an update.
@@ -84,6 +86,7 @@ def load_scorer(
     with _quiet():
         with one_sentence(source, "config.json"):
             config = load_configuration(source.location, source.revision, attention)
+            check_quantization(bits, number, source, config)
         family = FAMILIES[config.model_type]
         with one_sentence(source, "tokenizer's files"):
             tokenizer = _load_tokenizer(source)
@@ -206,6 +209,7 @@ def _load_model(
     check_size(source, architecture, config, dtype, device)
     if source.random:
         return _random_model(architecture, config, device, dtype, attention)
+    form = Quantization.NONE if stored_form(config) else quantization
     model, info = architecture.from_pretrained(
         source.location,
         revision=source.revision,
@@ -213,7 +217,7 @@ def _load_model(
         dtype=dtype,
         device_map={"": device},
         attn_implementation=attention,
-        quantization_config=quantization_config(quantization, dtype, family.unquantized),
+        quantization_config=quantization_config(form, dtype, family.unquantized),
         # They are named below; transformers would only point to a report in its log.
         ignore_mismatched_sizes=True,
         use_safetensors=True,
@@ -226,7 +230,7 @@ def _load_model(
             f"The checkpoint {source.location} lacks {len(wrong)} tensors of its architecture, "
             f"{wrong[0]} for one, or has them in another shape; fetch the model again."
         )
-    keep_number_format(model, dtype)
+    keep_streaming(model, dtype)
     return model.eval()
 
 
