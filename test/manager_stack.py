@@ -38,6 +38,7 @@ class Film(threading.Thread):
     Attributes:
         silent: topics that publish nothing.
         frozen: topics that publish the same picture with the same stamp.
+        still: topics that publish the same picture with new stamps.
         period: s between two pictures.
         offset: s that is added to the camera time; set it lower and time goes back.
     """
@@ -46,6 +47,7 @@ class Film(threading.Thread):
         super().__init__(daemon=True)
         self.silent: set[str] = set()
         self.frozen: dict[str, float] = {}
+        self.still: set[str] = set()
         self.offset = 0.0
         self.now = START
         self.publishers = publishers
@@ -64,7 +66,8 @@ class Film(threading.Thread):
                 topic = publisher.topic_name
                 if topic not in self.silent:
                     stamp = self.frozen.get(topic, self.now + self.offset)
-                    publisher.publish(image(stamp, seed=index % 7))
+                    seed = 0 if topic in self.still else index % 7
+                    publisher.publish(image(stamp, seed=seed))
 
     def freeze(self, topic: str) -> None:
         """Lets a camera repeat the newest picture with its stamp."""

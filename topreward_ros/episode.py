@@ -62,6 +62,7 @@ def task_settings(
         calibration: that holds for the model and the settings; None: none is used.
         instruction: the task.
     """
+    detector = replace(detector, max_step=intake.longest_step)
     task, threshold, warning = None, detector.threshold, ""
     try:
         task = calibration.for_instruction(instruction) if calibration else None
@@ -94,6 +95,7 @@ class Reading:
         stamp: s of camera time, of the newest frame.
         episode_time: s since the episode's first frame.
         frames: frames that the model has seen.
+        seen: whether every camera's picture in the newest frame is a new one.
         instruction: the task that was asked about.
         log_prob: nat; NaN when the model gave no number.
         progress: 0..1.
@@ -105,6 +107,8 @@ class Reading:
         success_threshold: nat; None: success is never claimed.
         success: latched.
         success_since: s, episode time at which it latched; None before.
+        success_holds: whether the score of a latched success is above the threshold still, and has
+            been for the hold.
         model_time: s spent in the model for this reading.
     """
 
@@ -112,6 +116,7 @@ class Reading:
     stamp: float
     episode_time: float
     frames: int
+    seen: bool
     instruction: str
     log_prob: float
     progress: float
@@ -122,6 +127,7 @@ class Reading:
     success_threshold: float | None
     success: bool
     success_since: float | None
+    success_holds: bool
     model_time: float
 
 
@@ -149,6 +155,7 @@ class Episode:
         self._scored: tuple[int, str] | None = None
         self._readings = 0
         self._unread = 0
+        self._seen = True
         self._baseline = self._new_baseline(0.0)
 
     @property
@@ -156,7 +163,9 @@ class Episode:
         """The task that is asked about."""
         return self._instruction
 
-    def add_frame(self, frame: NDArray[np.uint8] | None, stamp: float) -> None:
+    def add_frame(
+        self, frame: NDArray[np.uint8] | None, stamp: float, *, seen: bool = True
+    ) -> None:
         """Adds the next frame; the model is not asked yet.
 
         Args:
@@ -164,6 +173,8 @@ class Episode:
                 since the last one; time passes, so a success can be held, and the video, and with
                 it the log-probability, stays as it is.
             stamp: s of camera time.
+            seen: whether it shows what a camera saw then. A picture that is not new, of a camera
+                that is frozen, is no evidence of success: time passes, and the hold starts anew.
 
         Raises:
             ClockJump: the stamp is not later than the last; the episode cannot go on.
@@ -182,6 +193,7 @@ class Episode:
         if frame is not None:
             self._session.append(frame, round(stamp - first, STAMP_DIGITS))
         self._first, self._last = first, stamp
+        self._seen = seen
         self._unread += 1
 
     def update(self) -> Reading | None:
@@ -235,12 +247,13 @@ class Episode:
             base.success.interrupt()
         self._unread = 0
         progress = base.progress.update(log_prob)
-        state = base.success.update(log_prob, episode_time - base.start)
+        state = base.success.update(log_prob, episode_time - base.start, seen=self._seen)
         return Reading(
             index=self._readings,
             stamp=self._last,
             episode_time=episode_time,
             frames=self._session.frames,
+            seen=self._seen,
             instruction=self._instruction,
             log_prob=log_prob,
             progress=progress,
@@ -251,6 +264,7 @@ class Episode:
             success_threshold=self._settings.success.threshold,
             success=state.success,
             success_since=None if state.since is None else state.since + base.start,
+            success_holds=state.holds,
             model_time=model_time,
         )
 

@@ -172,6 +172,41 @@ def test_settings_that_make_no_sense_are_refused_by_name(settings, named):
         SuccessSettings(**settings)
 
 
+STEPS = SuccessSettings(-1.0, window=3, hold=1.0, min_duration=0.0, max_step=0.75)
+
+
+def states_at(settings, times, log_prob=-0.1, unseen=()):
+    detector = SuccessDetector(settings)
+    return [detector.update(log_prob, time, seen=time not in unseen) for time in times]
+
+
+def test_window_and_hold_do_not_run_across_a_hole_in_the_cameras_time():
+    # Window full and held from 1.0 s on; 3 s without a frame before the hold is over.
+    states = states_at(STEPS, [0.0, 0.5, 1.0, 1.5, 4.5, 5.0, 5.5, 6.0, 6.5])
+    assert [state.success for state in states] == [False] * 8 + [True]
+    assert math.isnan(states[4].score) and math.isnan(states[5].score)
+    # The same without the rule is the defect: success at the first reading after the hole.
+    lax = replace(STEPS, max_step=None)
+    assert states_at(lax, [0.0, 0.5, 1.0, 1.5, 4.5])[-1].success
+
+
+def test_a_reading_of_pictures_that_nobody_saw_fills_neither_window_nor_hold():
+    times = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    states = states_at(STEPS, times, unseen=times[1:])
+    assert not any(state.success for state in states)
+    assert all(math.isnan(state.score) for state in states[1:])
+    assert states_at(STEPS, times)[-1].success
+
+
+def test_a_latched_success_holds_only_while_it_is_seen():
+    times = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5]
+    states = states_at(STEPS, times, unseen=[2.5])
+    assert [state.success for state in states] == [False] * 4 + [True] * 6
+    # Window full again at 4.0 s, held for another second.
+    assert [state.holds for state in states] == [False] * 4 + [True] + [False] * 5
+    assert states_at(STEPS, [*times, 5.0], unseen=[2.5])[-1].holds
+
+
 def test_the_latch_level_is_the_best_of_the_lowest_scores_within_a_hold():
     settings = SuccessSettings(None, window=1, hold=1.0, min_duration=2.0)
     times = [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
@@ -183,30 +218,35 @@ def test_the_latch_level_is_the_best_of_the_lowest_scores_within_a_hold():
 
 @hypothesis.settings(deadline=None)
 @given(
-    st.lists(st.tuples(value, st.floats(0.01, 3.0)), max_size=30),
+    st.lists(st.tuples(value, st.floats(0.01, 3.0), st.sampled_from([True] * 9 + [False])),
+             max_size=30),
     st.floats(-20.0, 0.0),
     st.integers(1, 4),
     st.sampled_from([0.0, 0.5, 1.0, 2.5]),
     st.sampled_from([0.0, 2.0, 6.0]),
     st.sampled_from([None, 2.0, 9.0]),
-)
+    st.sampled_from([None, 0.75, 2.0]),
+)  # fmt: skip
 def test_success_latches_exactly_below_the_latch_level(
-    readings, threshold, window, hold, duration, end
+    readings, threshold, window, hold, duration, end, step
 ):
-    settings = SuccessSettings(threshold, window, hold, duration, end)
-    log_probs = [log_prob for log_prob, _ in readings]
-    times = [sum(gap for _, gap in readings[: k + 1]) for k in range(len(readings))]
-    detector = SuccessDetector(settings)
-    states = [detector.update(*reading) for reading in zip(log_probs, times, strict=True)]
-    level = latch_level(log_probs, times, settings)
+    settings = SuccessSettings(threshold, window, hold, duration, end, step)
+    log_probs = [log_prob for log_prob, *_ in readings]
+    times = [sum(gap for _, gap, _ in readings[: k + 1]) for k in range(len(readings))]
+    seen = [here for *_, here in readings]
+
+    def judge(detector):
+        given = zip(log_probs, times, seen, strict=True)
+        return [detector.update(log_prob, time, seen=here) for log_prob, time, here in given]
+
+    states = judge(SuccessDetector(settings))
+    level = latch_level(log_probs, times, settings, seen)
     assert (level > threshold) == (states[-1].success if states else False)
     if math.isfinite(level):
         at_level = SuccessDetector(replace(settings, threshold=min(level, 0.0)))
         below = SuccessDetector(replace(settings, threshold=min(level - 1e-6, 0.0)))
-        for reading in zip(log_probs, times, strict=True):
-            last, last_below = at_level.update(*reading), below.update(*reading)
-        assert not last.success
-        assert last_below.success
+        assert not judge(at_level)[-1].success
+        assert judge(below)[-1].success
 
 
 def test_a_level_wants_one_time_per_log_prob():

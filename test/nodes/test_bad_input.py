@@ -177,7 +177,7 @@ def test_a_bad_image_is_refused_with_a_reason_and_the_next_good_one_is_scored(
     active.cameras[0].publish(make())
     says(active, active.topics[0], words)
     assert len(active.readings) == count
-    active.cameras[0].publish(image(START + 100))
+    active.cameras[0].publish(image(START + 0.5))
     active.wait(lambda: len(active.readings) == count + 1)
     assert active.state() == "active"
 

@@ -447,7 +447,7 @@ def test_a_score_belongs_to_the_bytes_and_the_instruction_it_was_made_from(tmp_p
     recording = LabelledRecording(write_bag(tmp_path / "bag", 0, True), TASK, True)
     path = tmp_path / "scores.jsonl"
     with ScoreFile(path, {"model": "a"}) as scores:
-        scores.add(recording, [-1.0, math.nan], [0.0, 0.5])
+        scores.add(recording, [-1.0, math.nan], [0.0, 0.5], [True, False])
     with path.open("a") as file:
         file.write('{"key": "torn')
     with ScoreFile(path, {"model": "a"}) as scores:
@@ -457,7 +457,7 @@ def test_a_score_belongs_to_the_bytes_and_the_instruction_it_was_made_from(tmp_p
         assert math.isnan(kept.log_probs[1])
         assert not kept.success
         assert scores.episode(replace(recording, instruction=OTHER_TASK)) is None
-        scores.add(replace(recording, instruction=OTHER_TASK), [-2.0], [0.0])
+        scores.add(replace(recording, instruction=OTHER_TASK), [-2.0], [0.0], [True])
     with ScoreFile(path, {"model": "a"}) as scores:
         assert scores.episode(replace(recording, instruction=OTHER_TASK)).log_probs == (-2.0,)
         next((tmp_path / "bag").glob("*.mcap")).write_bytes(b"recorded anew")

@@ -79,7 +79,7 @@ def test_pictures_that_cannot_be_decoded_are_left_out_and_counted(checkpoint, tm
 
 
 def test_labels_end_in_one_sentence_where_time_goes_back(checkpoint, tmp_path, capsys):
-    messages = [("/lens", shot(k)) for k in (4, 5, 6, 0, 1, 2, 3)]
+    messages = [("/lens", shot(k)) for k in (14, 15, 16, 0, 1, 2, 3)]
     status, lines = labelled(checkpoint, messages, tmp_path)
     assert status == 0 and times(lines) == [0.0, 0.5, 1.0]
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("label:")]
@@ -88,10 +88,54 @@ def test_labels_end_in_one_sentence_where_time_goes_back(checkpoint, tmp_path, c
 
 
 def test_time_that_goes_back_before_the_first_frame_ends_nothing(checkpoint, tmp_path, capsys):
-    messages = [("/a", shot(90)), ("/a", shot(0)), ("/b", shot(0)), ("/a", shot(1))]
+    messages = [
+        ("/a", shot(90)),
+        ("/a", shot(0)),
+        ("/b", shot(0)),
+        ("/a", shot(1)),
+        ("/a", shot(2)),
+    ]
+    messages += [("/b", shot(2))]
     status, lines = labelled(checkpoint, messages, tmp_path)
-    assert status == 0 and times(lines) == [0.0, 0.5]
-    assert "label:" not in capsys.readouterr().err
+    assert status == 0 and len(lines) == 1
+    assert "The labels end" not in capsys.readouterr().err
+
+
+def test_messages_in_exchanged_order_cost_no_label_and_are_counted(checkpoint, tmp_path, capsys):
+    order = [k / 6 for k in range(52)]  # 12 Hz
+    for k in range(14, 50, 15):
+        order[k], order[k + 1] = order[k + 1], order[k]
+    status, lines = labelled(checkpoint, [("/lens", shot(k)) for k in order], tmp_path)
+    assert status == 0 and len(lines) == 9
+    assert "came after a newer one, left out: 3." in capsys.readouterr().err
+
+
+ALWAYS = ["--threshold", "-1000", "--hold", "1", "--min-duration", "0"]
+
+
+def test_no_success_is_labelled_on_a_frozen_camera(checkpoint, tmp_path, capsys):
+    def frozen(k):
+        message = shot(k)
+        message.data[:] = shot(2).data
+        return message
+
+    messages = [("/lens", shot(k) if k <= 2 else frozen(k)) for k in range(12)]
+    status, lines = labelled(checkpoint, messages, tmp_path, *ALWAYS)
+    assert status == 0 and len(lines) == 12
+    assert {line["success"] for line in lines} == {"False"}
+    assert [line["seen"] for line in lines] == ["True"] * 3 + ["False"] * 9
+    assert "bit for bit the one before: 9" in capsys.readouterr().err
+    _, simulated = labelled(checkpoint, messages, tmp_path / "again", *ALWAYS, "--no-frozen-check")
+    assert simulated[-1]["success"] == "True"
+
+
+def test_a_hole_in_the_recording_starts_the_hold_anew_and_is_told(checkpoint, tmp_path, capsys):
+    messages = [("/lens", shot(k)) for k in (0, 1, 2, 3, 9, 10, 11, 12, 13, 14)]
+    status, lines = labelled(checkpoint, messages, tmp_path, *ALWAYS)
+    assert status == 0
+    latched = [float(line["episode_time"]) for line in lines if line["success"] == "True"]
+    assert latched[0] == 6.5  # the window is full again at 5.5 s
+    assert "came more than 0.75 s after the one before: 1" in capsys.readouterr().err
 
 
 def test_a_calibration_gives_floor_ceiling_and_threshold(checkpoint, tmp_path):

@@ -50,7 +50,8 @@ def calibration(model, tmp_path_factory):
 def bag(tmp_path_factory):
     """Five seconds of two cameras that differ in size and rate.
 
-    Nothing moves in the fourth second, one image of the first camera and some of the second are
+    Nothing moves in the fourth second, in which the second camera is frozen and the first one is
+    not; one image of the first camera and some of the second are
     bad, and the second one pauses.
     """
     shots = [(round(NANO * k / 10), MAIN, (48, 64, 3), k in (12, 23)) for k in range(50)]
@@ -63,6 +64,8 @@ def bag(tmp_path_factory):
     for time, topic, shape, bad in sorted(shots):
         seed = 0 if 3 * NANO <= time < 4 * NANO else time
         pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+        if topic == MAIN:
+            pixels.flat[time // (NANO // 10)] ^= 1  # a sensor has noise
         image = raw_image(START + time, pixels, "16UC1" if bad else "rgb8")
         messages.append((topic, image))
     return write_image_bag(tmp_path_factory.mktemp("bags") / "episode", messages)
@@ -90,10 +93,12 @@ def test_every_reading_of_a_replayed_bag_is_a_line_of_its_labels(
             value = float(line[name] or "nan")  # the message has no other way to say none
             assert value == pytest.approx(getattr(reading, name), abs=1e-5, nan_ok=True), name
         assert line["success"] == str(reading.success)
+        assert line["success_holds"] == str(reading.success_holds)
         assert line["progress_source"] == reading.progress_source
     assert f"cannot be decoded: {refused}. The first: Camera" in capsys.readouterr().err
     assert len({line["log_prob"] for line in lines}) > 5
-    if case != "every frame":
+    assert {line["seen"] for line in lines} == {"False", "True"}
+    if case == "everything":
         assert {line["success"] for line in lines} == {"False", "True"}
 
 

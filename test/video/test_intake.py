@@ -33,6 +33,13 @@ def message(stamp=T0, grey=100, *, frame="optical", height=48, width=64, cut=0):
     )  # fmt: skip
 
 
+def pattern(stamp):
+    """A picture in which a part is bright."""
+    shown = message(stamp, grey=10)
+    shown.data[: shown.data.size // 3] = 250
+    return shown
+
+
 def intake(*cameras, **options):
     settings = IntakeSettings(**{"motion_threshold": None, **options})
     return FrameIntake(cameras or ("front",), settings, SIZE)
@@ -89,14 +96,95 @@ def test_duplicates_are_left_out():
     assert feed(target, "front", [0.0, 0.0, 0.5, 0.5]) == [0.0, 0.5]
 
 
-def test_time_that_goes_back_is_a_clock_jump_and_a_reset_goes_on():
+def test_a_camera_that_goes_on_from_an_earlier_time_is_a_clock_jump_and_a_reset_goes_on():
     target = intake()
     feed(target, "front", [0.0, 5.0])
-    with pytest.raises(ClockJump, match="'front' went back"):
-        target.add("front", T0 + 4.0, message())
+    assert feed(target, "front", [3.0, 3.2]) == []  # one that is far back may be an outlier
+    with pytest.raises(ClockJump, match=r"'front' went back from .*5\.000 s to .*3\.000 s"):
+        target.add("front", T0 + 3.5, message())
     target.reset()
     assert feed(target, "front", [0.0, 0.2, 0.5]) == [0.0, 0.5]
-    assert target.received == {"front": 6}
+    assert target.received == {"front": 8}
+
+
+def test_messages_in_exchanged_order_cost_nothing_but_themselves():
+    target = intake()
+    order = [k / 12 for k in range(102)]
+    for k in range(15, 100, 15):
+        order[k], order[k + 1] = order[k + 1], order[k]
+    frames = feed(target, "front", order)
+    assert len(frames) == 17 and (np.diff(frames) <= 7 / 12).all()
+    assert target.cameras["front"].late == 6 and target.cameras["front"].outlying == 0
+
+
+def test_one_outlier_is_left_out_and_counted_wherever_it_lies():
+    for outlier in (60.0, -3600.0):
+        target = intake()
+        frames = [
+            target.add("front", T0 + t, message(T0 + t), arrived=10.0 + k / 2)
+            for k, t in enumerate([0.0, 0.5, outlier, 1.5, 2.0])
+        ]
+        assert [round(f.stamp - T0, 3) for f in frames if f] == [0.0, 0.5, 1.5, 2.0]
+        assert target.cameras["front"].outlying == 1
+
+
+def test_time_that_jumps_ahead_of_the_own_clock_is_a_clock_jump_and_a_pause_is_none():
+    target = intake()
+    for k in range(4):
+        target.add("front", T0 + k / 2, message(), arrived=k / 2)
+    assert target.add("front", T0 + 9.5, message(), arrived=9.5) is not None  # it was silent
+    assert target.holes == 1
+    assert target.add("front", T0 + 20.0, message(), arrived=10.0) is None
+    with pytest.raises(ClockJump, match="jumped ahead"):
+        target.add("front", T0 + 20.5, message(), arrived=10.5)
+
+
+# --- pictures that are not new -----------------------------------------------------------------
+
+
+def test_a_picture_that_is_bit_for_bit_the_last_one_is_of_a_frozen_camera():
+    target = intake()
+    frames = [target.add("front", T0 + k / 2, message(grey=grey)) for k, grey in
+              enumerate([10, 20, 20, 20, 30])]  # fmt: skip
+    assert [frame.frozen for frame in frames] == [(), (), ("front",), ("front",), ()]
+    assert target.cameras["front"].frozen == 2
+
+
+def test_noise_of_one_level_in_one_pixel_is_a_new_picture():
+    target = intake()
+    target.add("front", T0, message())
+    alive = message()
+    alive.data[1000] += 1
+    assert target.add("front", T0 + 0.5, alive).frozen == ()
+
+
+def test_one_frozen_camera_of_two_is_named_and_the_other_still_moves_the_video():
+    target = intake("front", "wrist", motion_threshold=4.0, camera_max_age=0.2)
+    target.add("front", T0, message(grey=10))
+    target.add("wrist", T0, message(grey=10))
+    target.add("front", T0 + 0.5, message(grey=10))
+    frame = target.add("wrist", T0 + 0.5, pattern(T0 + 0.5))
+    assert frame.frozen == ("front",) and frame.image is not None
+
+
+def test_a_camera_that_is_slower_than_the_frames_is_not_frozen():
+    target = intake("front", "slow", camera_max_age=2.0)
+    target.add("slow", T0, message(grey=1))
+    frames = [target.add("front", T0 + k / 2, message(grey=k)) for k in range(4)]
+    assert all(frame.frozen == () for frame in frames)
+
+
+def test_identical_pictures_may_be_allowed_as_simulators_send_them():
+    target = intake(frozen_check=False)
+    frames = [target.add("front", T0 + k / 2, message()) for k in range(3)]
+    assert all(frame.frozen == () for frame in frames)
+
+
+def test_a_new_episode_begins_with_a_new_picture():
+    target = intake()
+    target.add("front", T0, message())
+    target.reset()
+    assert target.add("front", T0 + 1, message()).frozen == ()
 
 
 # --- several cameras ---------------------------------------------------------------------------

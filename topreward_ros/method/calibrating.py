@@ -37,6 +37,7 @@ class LabelledEpisode:
         log_probs: (N,) nats, as the live node would have published them.
         episode_times: (N,) s since the episode's start.
         recording: digest of the recording, by which a copy of it is known; "": unknown.
+        seen: (N,) whether each is of pictures that a camera took then; empty: all are.
     """
 
     name: str
@@ -45,6 +46,7 @@ class LabelledEpisode:
     log_probs: tuple[float, ...]
     episode_times: tuple[float, ...]
     recording: str = ""
+    seen: tuple[bool, ...] = ()
 
 
 def repeated_recording(episodes: Iterable[LabelledEpisode]) -> str | None:
@@ -62,7 +64,10 @@ def episode_levels(
 ) -> NDArray[np.float64]:
     """(N,) latch level of each episode, in nats; minus infinity where success could not latch."""
     return np.array(
-        [latch_level(one.log_probs, one.episode_times, detector) for one in episodes],
+        [
+            latch_level(one.log_probs, one.episode_times, detector, one.seen or None)
+            for one in episodes
+        ],
         dtype=np.float64,
     )
 
@@ -102,7 +107,7 @@ def calibrate(
         )
         for group in groups
     )
-    return Calibration(setup, detector, tasks)
+    return Calibration(setup, replace(detector, max_step=None), tasks)
 
 
 def _calibrate_task(

@@ -32,7 +32,8 @@ HEADER = (
 def save_calibration(calibration: Calibration, path: Path | str) -> None:
     """Writes the file; the same calibration always gives the same bytes."""
     detector = asdict(calibration.detector)
-    del detector["threshold"], detector["max_time"]  # each task has its own
+    # Each task has its own; the longest step follows from the sample rate.
+    del detector["threshold"], detector["max_time"], detector["max_step"]
     document = {
         "format": FORMAT,
         "version": VERSION,

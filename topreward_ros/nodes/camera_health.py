@@ -16,6 +16,9 @@ class CameraHealth:
         refused: of them, those that could not be used.
         refusal: why the last of those was refused; empty when an image since then was good.
         lost: whether it was silent for longer than allowed.
+        frozen: whether its pictures were not new, and have not been for long enough since.
+        alive: frames since then in which its picture was new.
+        conflict: who publishes on its topic, where that are several; empty where it is one.
     """
 
     last_heard: float
@@ -23,6 +26,14 @@ class CameraHealth:
     refused: int = 0
     refusal: str = ""
     lost: bool = False
+    frozen: bool = False
+    alive: int = 0
+    conflict: str = ""
+
+
+ALIVE = 3
+"""Frames with a new picture after which a camera that was frozen is not any more. One that sends
+each picture twice stays so, and is told of once."""
 
 
 class CameraWatch:
@@ -46,7 +57,8 @@ class CameraWatch:
         """Gives every camera its full time again; nothing is lost any more."""
         for camera in self.cameras.values():
             camera.last_heard = now
-            camera.lost = False
+            camera.lost = camera.frozen = False
+            camera.conflict = ""  # to be told in the new episode too
 
     def heard(self, topic: str, now: float) -> bool:
         """Notes a good image; True when the camera was lost before."""
@@ -81,3 +93,25 @@ class CameraWatch:
         for topic in late:
             self.cameras[topic].lost = True
         return late
+
+    def newly_frozen(self, frozen: Sequence[str]) -> list[str]:
+        """Returns those of a frame's frozen cameras that were not frozen before."""
+        new = [topic for topic in frozen if not self.cameras[topic].frozen]
+        for topic in frozen:
+            self.cameras[topic].frozen, self.cameras[topic].alive = True, 0
+        return new
+
+    def newly_alive(self, frozen: Sequence[str]) -> list[str]:
+        """Returns the cameras that were frozen and have had new pictures for long enough.
+
+        Args:
+            frozen: cameras whose picture in the newest frame is not new.
+        """
+        recovered = []
+        for topic, camera in self.cameras.items():
+            if camera.frozen and topic not in frozen:
+                camera.alive += 1
+                if camera.alive == ALIVE:
+                    camera.frozen = False
+                    recovered.append(topic)
+        return recovered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,6 +39,12 @@ class _Camera:
     type: type
     subscription: Subscription | None = field(default=None)
     problem: str = ""
+    conflict: str = ""
+    twins_since: float | None = None
+
+
+TWIN_LEASE = 30.0
+"""s for which a driver that was killed may still be seen beside the one that was started anew."""
 
 
 class CameraSubscriptions:
@@ -77,9 +84,15 @@ class CameraSubscriptions:
         """By topic, one sentence on why it cannot be read."""
         return {camera.topic: camera.problem for camera in self._cameras if camera.problem}
 
+    @property
+    def conflicts(self) -> dict[str, str]:
+        """By topic, one sentence on who publishes there, where that are several."""
+        return {camera.topic: camera.conflict for camera in self._cameras if camera.conflict}
+
     def look_up(self) -> None:
         """Compares with what is published now; call it every now and then."""
         for camera in self._cameras:
+            self._look_for_others(camera)
             published = self._published(camera.topic)
             if published and camera.type not in map(TYPES.get, published):
                 self._settle(camera, published)
@@ -103,6 +116,21 @@ class CameraSubscriptions:
 
     def _published(self, topic: str) -> list[str]:
         return sorted({info.topic_type for info in self._node.get_publishers_info_by_topic(topic)})
+
+    def _look_for_others(self, camera: _Camera) -> None:
+        publishers = self._node.get_publishers_info_by_topic(camera.topic)
+        names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
+        if len(names) < 2:
+            camera.conflict, camera.twins_since = "", None
+            return
+        if camera.twins_since is None:
+            camera.twins_since = time.monotonic()
+        if len(set(names)) > 1 or time.monotonic() - camera.twins_since > TWIN_LEASE:
+            camera.conflict = (
+                f"{len(names)} publishers are on the camera topic {camera.topic}: "
+                f"{' and '.join(sorted(names))}; their pictures cannot be told apart, so stop all "
+                "but one, or remap it."
+            )
 
     def _settle(self, camera: _Camera, published: list[str]) -> None:
         readable = next((TYPES[name] for name in published if name in TYPES), None)

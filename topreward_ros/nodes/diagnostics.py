@@ -74,7 +74,14 @@ def memory_values() -> dict[str, str]:
 
 
 def camera_status(
-    camera: CameraHealth, *, topic: str, problem: str, rate: float, age: float, watched: bool
+    camera: CameraHealth,
+    *,
+    topic: str,
+    problem: str,
+    rate: float,
+    age: float,
+    watched: bool,
+    disorder: Mapping[str, int],
 ) -> tuple[str, bytes, str, dict[str, str]]:
     """Returns name, level, message and values of one camera.
 
@@ -85,6 +92,7 @@ def camera_status(
         rate: images per second.
         age: s since it was last heard, by the steady clock.
         watched: whether images are expected now.
+        disorder: counts of the running episode: late and outlying messages, frozen frames.
     """
     if problem:
         level, message = ERROR, problem
@@ -92,6 +100,10 @@ def camera_status(
         level, message = ERROR, f"Silent for {age:.1f} s."
         if camera.refusal:
             message = f"No usable image for {age:.1f} s: {camera.refusal}"
+    elif watched and camera.frozen:
+        level, message = ERROR, "Frozen: its pictures are not new."
+    elif watched and camera.conflict:
+        level, message = WARN, camera.conflict
     elif camera.refusal:
         level, message = WARN, camera.refusal
     else:
@@ -103,6 +115,8 @@ def camera_status(
         "last_refusal": camera.refusal,
         "age_s": f"{age:.2f}",
         "lost": str(camera.lost).lower(),
+        "frozen": str(camera.frozen).lower(),
+        **{name: str(count) for name, count in disorder.items()},
     }
     return f"camera {topic}", level, message, values
 

@@ -85,6 +85,7 @@ def reading_message(
         success_score=float(reading.success_score),
         success_threshold=math.nan if threshold is None else float(threshold),
         success=bool(reading.success),
+        success_holds=bool(reading.success_holds),
         latency=latency,
         model_time=float(reading.model_time),
         pending_frames=pending_frames,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -75,10 +75,13 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     reference = load_calibration(options.verify) if options.verify else None
     scorer = load_model(options)
     intake = intake_settings(options, scorer)
+    detector = replace(detector, max_step=intake.longest_step)
     first = open_recording(recordings[0].path, options.fps)
     setup = scoring_setup(scorer, intake, options, first)
     if reference:
         reference.check(setup, reference.detector)
+        lasting = replace(reference.detector, max_step=intake.longest_step)
+        reference = replace(reference, detector=lasting)
         for one in recordings:
             digest = recording_digest(one.path)
             check_fresh(reference, str(one.path), one.instruction, digest)
@@ -121,7 +124,11 @@ def _score_all(
     console: Console,
 ) -> list[LabelledEpisode]:
     options.output.mkdir(parents=True, exist_ok=True)
-    conditions = asdict(setup) | {"topics": options.cameras, "fps": options.fps}
+    conditions = asdict(setup) | {
+        "topics": options.cameras,
+        "fps": options.fps,
+        "frozen_check": options.frozen_check,
+    }
     del conditions["model"]  # the same weights may be found by another name
     columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     live = console.is_terminal
@@ -136,7 +143,9 @@ def _score_all(
             episode = scores.episode(recording)
             if episode is None:
                 _check_cameras(recording, setup.cameras, options)
-                episode = scores.add(recording, *_score(scorer, recording, intake, options))
+                episode = scores.add(
+                    recording, *_score(scorer, recording, intake, options, console)
+                )
                 if not live:
                     console.print(printable(f"{number} of {len(recordings)} {recording.path}"))
             episodes.append(episode)
@@ -157,7 +166,8 @@ def _score(
     recording: LabelledRecording,
     intake: IntakeSettings,
     options: argparse.Namespace,
-) -> tuple[list[float], list[float]]:
+    console: Console,
+) -> tuple[list[float], list[float], list[bool]]:
     from topreward_ros.offline.labels import score_recording
 
     try:
@@ -168,8 +178,13 @@ def _score(
                 recording.instruction,
                 intake=intake,
                 cameras=options.cameras,
+                on_doubt=lambda sentence: console.print(f"{recording.path}: {sentence}"),
             )
         )
     except ValueError as error:
         raise LabelsError(f"{recording.path} cannot be scored: {error}") from error
-    return [one.log_prob for one in readings], [one.episode_time for one in readings]
+    return (
+        [one.log_prob for one in readings],
+        [one.episode_time for one in readings],
+        [one.seen for one in readings],
+    )

@@ -42,7 +42,7 @@ the names and units of topreward_msgs/RewardStamped: what reward_node publishes 
 with the same settings, as long as it keeps up with them.
 
 A picture that cannot be decoded is left out, as the node does, and stderr says how many were. Where
-the camera's time goes back, the node starts another episode; the labels end there, stderr says so,
+the camera's time jumps, the node starts another episode; the labels end there, stderr says so,
 and the exit status is 0.
 """
 
@@ -122,7 +122,7 @@ def label(options: argparse.Namespace, recording: Recording) -> list[Reading]:
     frames = _frames(recording, intake, scorer.frame_size, options.cameras)
     readings = []
     for frame in track(frames, "scoring", console=Console(stderr=True)):
-        episode.add_frame(frame.image, frame.stamp)
+        episode.add_frame(frame.image, frame.stamp, seen=not frame.frozen)
         readings.append(episode.update())
     return readings
 
@@ -144,7 +144,7 @@ def _frames(
     frames: list[Frame] = []
     bad: list[str] = []
     try:
-        for frame in recorded_frames(recording, intake, frame_size, cameras, bad.append):
+        for frame in recorded_frames(recording, intake, frame_size, cameras, bad.append, _say):
             frames.append(frame)
     except ClockJump as error:
         _say(f"The labels end after frame {len(frames)}: {error}")

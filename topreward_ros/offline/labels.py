@@ -17,6 +17,7 @@ def recorded_frames(
     frame_size: tuple[int, int],
     cameras: Sequence[str] | None = None,
     on_bad_picture: Callable[[str], None] | None = None,
+    on_doubt: Callable[[str], None] | None = None,
 ) -> Iterator[Frame]:
     """Selects the frames of a recording as the live node does.
 
@@ -27,6 +28,7 @@ def recorded_frames(
         cameras: image topics in the order of the layout; None: all of the recording.
         on_bad_picture: told why a picture cannot be decoded, which is then left out; None: that
             raises.
+        on_doubt: told at the end, in a sentence each, what was wrong with times and pictures.
 
     Raises:
         RecordingError: no such topic, or damaged data.
@@ -45,17 +47,43 @@ def recorded_frames(
             continue
         if frame is not None:
             yield frame
+    if on_doubt is not None:
+        for sentence in doubts(intake):
+            on_doubt(sentence)
+
+
+def doubts(intake: FrameIntake) -> Iterator[str]:
+    """Yields a sentence on each thing that was wrong with the times and pictures of an episode."""
+    for camera, state in intake.cameras.items():
+        if state.late:
+            yield f"Messages of {camera} that came after a newer one, left out: {state.late}."
+        if state.outlying:
+            yield (
+                f"Messages of {camera} whose stamp did not go on from the one before, left out: "
+                f"{state.outlying}."
+            )
+        if state.frozen:
+            yield (
+                f"Frames in which the picture of {camera} was bit for bit the one before: "
+                f"{state.frozen}; success is not claimed on them. Of a simulator, which may send "
+                "equal pictures, --no-frozen-check counts them."
+            )
+    if intake.holes:
+        yield (
+            f"Frames that came more than {intake.settings.longest_step:g} s after the one before: "
+            f"{intake.holes}; success is held anew after each."
+        )
 
 
 def _add(intake: FrameIntake, image: RecordedImage) -> Frame | None:
     try:
-        return intake.add(image.topic, image.stamp, image.message)
+        return intake.add(image.topic, image.stamp, image.message, image.received)
     except ClockJump:
         if intake.selected:
             raise
         # No frame was taken yet: one camera went back before the others.
         intake.reset()
-        return intake.add(image.topic, image.stamp, image.message)
+        return intake.add(image.topic, image.stamp, image.message, image.received)
 
 
 def score_recording(
@@ -65,6 +93,7 @@ def score_recording(
     settings: EpisodeSettings | None = None,
     intake: IntakeSettings | None = None,
     cameras: Sequence[str] | None = None,
+    on_doubt: Callable[[str], None] | None = None,
 ) -> Iterator[Reading]:
     """Scores every frame of a recording, one reading each, as a live node that keeps up would.
 
@@ -75,6 +104,7 @@ def score_recording(
         settings: of the episode; None: the defaults, and the model's own threshold is not used.
         intake: how messages become frames; None: the defaults at the model's sample rate.
         cameras: image topics in the order of the layout; None: all of the recording.
+        on_doubt: see `recorded_frames`.
 
     Raises:
         InstructionError: the instruction cannot be asked about.
@@ -82,8 +112,9 @@ def score_recording(
     """
     episode = Episode(scorer, instruction, settings)
     intake = intake or IntakeSettings(sample_rate=scorer.sample_rate)
-    for frame in recorded_frames(recording, intake, scorer.frame_size, cameras):
-        episode.add_frame(frame.image, frame.stamp)
+    frames = recorded_frames(recording, intake, scorer.frame_size, cameras, on_doubt=on_doubt)
+    for frame in frames:
+        episode.add_frame(frame.image, frame.stamp, seen=not frame.frozen)
         reading = episode.update()
         if reading is not None:
             yield reading

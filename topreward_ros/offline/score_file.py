@@ -63,7 +63,11 @@ class ScoreFile:
         return _labelled(recording, scores) if scores else None
 
     def add(
-        self, recording: LabelledRecording, log_probs: list[float], episode_times: list[float]
+        self,
+        recording: LabelledRecording,
+        log_probs: list[float],
+        episode_times: list[float],
+        seen: list[bool],
     ) -> LabelledEpisode:
         """Keeps the scores of a recording, on disk when this returns, and gives them back labelled.
 
@@ -71,6 +75,7 @@ class ScoreFile:
             recording: what was scored.
             log_probs: (N,) nats.
             episode_times: (N,) s.
+            seen: (N,) see `LabelledEpisode`.
         """
         key = _key(recording)
         scores = {
@@ -78,6 +83,7 @@ class ScoreFile:
             "digest": recording_digest(recording.path),
             "log_probs": log_probs,
             "episode_times": episode_times,
+            "seen": seen,
         }
         self._done[key] = scores
         self._write(json.dumps(scores))
@@ -103,6 +109,7 @@ def _labelled(recording: LabelledRecording, scores: dict[str, object]) -> Labell
         log_probs=tuple(scores["log_probs"]),
         episode_times=tuple(scores["episode_times"]),
         recording=str(scores["digest"]),
+        seen=tuple(scores["seen"]),
     )
 
 

@@ -53,6 +53,12 @@ def add_frames(parser: argparse.ArgumentParser) -> None:
         help="every frame counts, also where nothing moves",
     )
     frames.add_argument(
+        "--no-frozen-check",
+        dest="frozen_check",
+        action="store_false",
+        help="pictures that are equal bit for bit count as new ones, as a simulator sends them",
+    )
+    frames.add_argument(
         "--fps", type=float, metavar="X", help="of video files, instead of what they say"
     )
 
@@ -125,6 +131,7 @@ def intake_settings(options: argparse.Namespace, scorer: VideoScorer) -> IntakeS
         camera_max_age=options.camera_max_age,
         layout=options.layout,
         motion_threshold=options.motion_threshold,
+        frozen_check=options.frozen_check,
     )
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+SHORTEST_GAP = 1e-4
+"""s between two messages of a bag on average; no recorder is faster."""
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 
@@ -63,7 +65,9 @@ class Bag(Recording):
     def _images(self, topics: frozenset[str]) -> Iterator[RecordedImage]:
         types = get_typestore(Stores.ROS2_JAZZY)
         numbers: defaultdict[str, int] = defaultdict(int)
-        for topic, kind, data in self._raw(topics):
+        # Times that a converter made up say nothing of when a message came.
+        real = self.duration > len(self) * SHORTEST_GAP
+        for topic, kind, data, received in self._raw(topics):
             numbers[topic] += 1
             try:
                 message = types.deserialize_cdr(data, kind)
@@ -74,17 +78,17 @@ class Bag(Recording):
                 ) from error
             except Exception as error:
                 raise _damaged(self.path, error) from error
-            yield RecordedImage(topic, stamp, message)
+            yield RecordedImage(topic, stamp, message, received if real else None)
 
-    def _raw(self, topics: frozenset[str]) -> Iterator[tuple[str, str, bytes]]:
-        """Yields topic, type and serialised message."""
+    def _raw(self, topics: frozenset[str]) -> Iterator[tuple[str, str, bytes, float]]:
+        """Yields topic, type, serialised message, and s of its recording."""
         try:
             with Reader(self._storage) as reader:
                 connections = [
                     c for c in reader.connections if c.topic in topics and c.msgtype in IMAGE_TYPES
                 ]
-                for connection, _, data in reader.messages(connections=connections):
-                    yield connection.topic, connection.msgtype, data
+                for connection, received, data in reader.messages(connections=connections):
+                    yield connection.topic, connection.msgtype, data, received * 1e-9
         except Exception as error:
             raise _damaged(self.path, error) from error
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from topreward_ros.video.camera_clock import CameraClock, Order
+from topreward_ros.video.camera_state import CameraState
 from topreward_ros.video.image import ImageError, ImageMessage, decode, frame_id
 from topreward_ros.video.mosaic import Layout, tile
 from topreward_ros.video.motion import DEFAULT_THRESHOLD, MotionGate
 from topreward_ros.video.resizing import resize
-from topreward_ros.video.selection import STAMP_TOLERANCE, ClockJump, FrameSelector
+from topreward_ros.video.selection import LONGEST_STEP, STAMP_TOLERANCE, FrameSelector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,8 @@ class IntakeSettings:
             may be to share a frame with it.
         layout: how several cameras are arranged; a `Layout` or its name.
         motion_threshold: grey levels of change below which a frame is left out; None: no gate.
+        frozen_check: take a picture that is bit for bit the camera's last one for no new picture:
+            a sensor has noise. Simulators send such pictures.
 
     Raises:
         ValueError: an attribute is out of its range.
@@ -43,6 +47,7 @@ class IntakeSettings:
     camera_max_age: float = 0.5
     layout: Layout = Layout.ROW
     motion_threshold: float | None = DEFAULT_THRESHOLD
+    frozen_check: bool = True
 
     def __post_init__(self) -> None:
         """Checks every attribute."""
@@ -56,6 +61,11 @@ class IntakeSettings:
         if self.motion_threshold is not None:
             MotionGate(self.motion_threshold)
 
+    @property
+    def longest_step(self) -> float:
+        """S between two frames, above which there is a hole between them."""
+        return LONGEST_STEP / self.sample_rate
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -66,11 +76,14 @@ class Frame:
             since the last frame, so that time passes and the video does not grow.
         stamp: seconds of camera time, of the newest picture in it.
         frame_id: coordinate frame of the camera that took the newest picture.
+        frozen: cameras whose picture is bit for bit that of the frame before, though it has a
+            newer stamp.
     """
 
     image: NDArray[np.uint8] | None
     stamp: float
     frame_id: str
+    frozen: tuple[str, ...] = ()
 
 
 class CameraImageError(ImageError):
@@ -86,16 +99,6 @@ class CameraImageError(ImageError):
         self.camera = camera
 
 
-@dataclass
-class CameraState:
-    """What is known of one camera: its newest message, if it can be used, and counts."""
-
-    stamp: float = -math.inf
-    message: ImageMessage | None = None
-    received: int = 0
-    bad: int = 0
-
-
 class FrameIntake:
     """Selects, decodes, tiles and sizes frames by the cameras' stamps.
 
@@ -105,6 +108,7 @@ class FrameIntake:
     Attributes:
         selected: frames with a picture given out so far.
         gated: frames without, because nothing moved.
+        holes: frames that came more than `IntakeSettings.longest_step` after the one before.
     """
 
     def __init__(
@@ -129,9 +133,11 @@ class FrameIntake:
             raise ValueError(f"The frame size is {tuple(frame_size)}; expected [height, width].")
         self.settings = settings
         self.frame_size = (int(frame_size[0]), int(frame_size[1]))
-        self.cameras = {camera: CameraState() for camera in cameras}
+        self.cameras = {camera: CameraState(CameraClock(camera)) for camera in cameras}
         self.selected = 0
         self.gated = 0
+        self.holes = 0
+        self._last = math.inf
         self._selector = FrameSelector(settings.sample_rate)
         gated = settings.motion_threshold is not None
         self._gate = MotionGate(settings.motion_threshold) if gated else None
@@ -159,61 +165,80 @@ class FrameIntake:
     def reset(self) -> None:
         """Forgets all pictures and times, for a new episode; the counts go on."""
         for state in self.cameras.values():
-            state.stamp, state.message = -math.inf, None
+            state.clock.reset()
+            state.message = state.shown = None
+        self._last = math.inf
         self._selector.reset()
         if self._gate:
             self._gate.reset()
 
-    def add(self, camera: str, stamp: float, message: ImageMessage) -> Frame | None:
+    def add(
+        self, camera: str, stamp: float, message: ImageMessage, arrived: float | None = None
+    ) -> Frame | None:
         """Takes in one message.
 
         Args:
             camera: one of the names given at the start.
-            stamp: seconds of camera time (`image.stamp_seconds`). A camera's message with the
-                stamp of its last one is a duplicate, and left out.
+            stamp: seconds of camera time (`image.stamp_seconds`). A message that is not newer than
+                the camera's last one, or whose stamp does not go on from there, is left out and
+                counted (see `CameraClock`).
             message: fields as in `image.decode`.
+            arrived: seconds, when it was received; None: not known (see `CameraClock.judge`).
 
         Returns:
             A frame if one was due and is complete, else None.
 
         Raises:
-            ClockJump: this camera's time went back; `reset` before going on.
+            ClockJump: this camera's time is another one now; `reset` before going on.
             CameraImageError: a picture that was needed cannot be decoded, of this camera or of
                 another. It is dropped, and the frame stays due.
             ValueError: an unknown camera, or a stamp that is no number.
         """
-        self._keep(camera, stamp, message)
+        self._keep(camera, stamp, message, arrived)
         newest = self._newest
         if not self._selector.is_due(newest) or self.stale:
             return None
         image = resize(tile(self._pictures(), self.settings.layout), self.frame_size)
         self._selector.take(newest)
-        source = next(s.message for s in self.cameras.values() if s.stamp == newest)
+        self.holes += newest - self._last > self.settings.longest_step + STAMP_TOLERANCE
+        self._last = newest
+        source = frame_id(next(s.message for s in self.cameras.values() if s.stamp == newest))
+        frozen = self._show()
         if self._gate and not self._gate.is_new(image):
             self.gated += 1
-            return Frame(None, newest, frame_id(source))
+            return Frame(None, newest, source, frozen)
         self.selected += 1
-        return Frame(np.require(image, requirements="CWO"), newest, frame_id(source))
+        return Frame(np.require(image, requirements="CWO"), newest, source, frozen)
+
+    def _show(self) -> tuple[str, ...]:
+        """Notes which pictures the frame shows; returns the cameras whose picture is not new."""
+        frozen = []
+        for camera, state in self.cameras.items():
+            if self.settings.frozen_check and state.is_frozen():
+                state.frozen += 1
+                frozen.append(camera)
+            state.shown = state.message
+        return tuple(frozen)
 
     @property
     def _newest(self) -> float:
         return max(state.stamp for state in self.cameras.values())
 
-    def _keep(self, camera: str, stamp: float, message: ImageMessage) -> None:
+    def _keep(
+        self, camera: str, stamp: float, message: ImageMessage, arrived: float | None
+    ) -> None:
         state = self.cameras.get(camera)
         if state is None:
             raise ValueError(f"Camera {camera!r} is unknown; expected one of {list(self.cameras)}.")
         if not math.isfinite(stamp):
             raise ValueError(f"Camera {camera!r} has the stamp {stamp} s; expected a number.")
         state.received += 1
-        if stamp < state.stamp:
-            raise ClockJump(
-                f"The time of camera {camera!r} went back from {state.stamp:.3f} s to "
-                f"{stamp:.3f} s; a new episode must start."
-            )
-        if stamp > state.stamp:
-            after_bad_one = state.message is None and math.isfinite(state.stamp)
-            state.stamp, state.message = stamp, message
+        after_bad_one = state.message is None and math.isfinite(state.stamp)
+        state.order = state.clock.judge(stamp, arrived)
+        state.late += state.order is Order.LATE
+        state.outlying += state.order is Order.OUTLIER
+        if state.order is Order.NEWER:
+            state.message = message
             if after_bad_one:
                 # Seen at once: else a camera that sends nothing else would pass as good each time
                 # until another camera's message asks for the frame.

@@ -43,11 +43,13 @@ class RecordedImage(NamedTuple):
         topic: its name.
         stamp: the camera's time, `header.stamp`, in seconds.
         message: fields of the topic's type; `data` is a uint8 array.
+        received: seconds, when it was recorded, by the recorder's clock; None: not known.
     """
 
     topic: str
     stamp: float
     message: ImageMessage
+    received: float | None = None
 
 
 class Recording(ABC):

@@ -7,9 +7,12 @@ import math
 STAMP_TOLERANCE = 1e-6
 """Seconds. Today's stamps as float64 seconds are 0.24 µs apart."""
 
+LONGEST_STEP = 1.5
+"""Sampling periods between two frames, above which there is a hole between them."""
+
 
 class ClockJump(ValueError):
-    """The camera's time went back; what follows cannot belong to the same video."""
+    """The camera's time went back or jumped ahead; what follows cannot belong to the same video."""
 
 
 class FrameSelector:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from action_msgs.msg import GoalStatus
 from manager_processes import LOADING, processes
-from manager_stack import NEVER, TASK, until
+from manager_stack import ALWAYS, NEVER, TASK, until
 from reward_stack import PATIENCE
 from std_msgs.msg import String
 
@@ -164,6 +164,17 @@ def test_a_camera_that_comes_back_in_time_lets_the_episode_go_on(lab):
     assert not lab.happened("stopped")
     assert lab.stop_it().success
     assert lab.result(handle)[1].episode_id == fault.episode_id
+
+
+def test_a_frozen_camera_ends_the_episode_without_a_label(lab):
+    lab.set(success_threshold=ALWAYS, success_min_duration=4.0)
+    handle = running(lab)
+    lab.film.still.add(lab.topics[0])
+    result = ended(lab, handle, "camera_frozen")
+    assert result.outcome == "unlabelled" and "stayed frozen for" in result.detail
+    lab.film.still.clear()
+    lab.set(success_threshold=NEVER, success_min_duration=2.0)
+    next_one_runs(lab)
 
 
 @pytest.mark.parametrize("policy", ["restart", "stop"])

@@ -209,8 +209,9 @@ def test_a_score_from_before_the_instruction_was_changed_and_changed_back_is_not
 def test_time_that_goes_back_ends_the_episode_and_starts_another(model):
     with stack(model) as live:
         live.up()
-        first = live.play(4, 8)
-        second = live.play(0, 2)
+        first = live.play(14, 18)
+        live.show(0)  # one alone is not believed
+        second = live.play(1, 3)
         live.wait(lambda: len(live.events) == 3)
         assert live.events[1].termination_reason == EpisodeEvent.REASON_CLOCK_JUMP
         assert second[0].index == 0 and second[0].episode_id != first[0].episode_id
@@ -219,14 +220,15 @@ def test_time_that_goes_back_ends_the_episode_and_starts_another(model):
 def test_time_that_goes_back_ends_the_episode_for_good_if_asked_to(model):
     with stack(model, on_clock_jump="stop") as live:
         live.up()
-        live.play(4, 8)
+        live.play(14, 18)
         live.show(0)
-        live.wait(lambda: live.named("stopped"))
         live.show(1)
+        live.wait(lambda: live.named("stopped"))
+        live.show(2)
         live.wait(lambda: live.status("episode") and "went back" in live.status("episode").message)
         assert len(live.readings) == 5 and live.state() == "active"
         assert live.reset().success
-        assert live.play(2, 2)[0].index == 0
+        assert live.play(3, 3)[0].index == 0
 
 
 def test_a_silent_camera_is_a_fault_and_recovers(model):

@@ -14,7 +14,7 @@ from topreward_ros.nodes.manager.ending import EpisodeEnding
 from topreward_ros.nodes.manager.managed_episode import EpisodeRequest, ManagedEpisode
 from topreward_ros.nodes.manager.outputs import ManagerOutputs
 from topreward_ros.nodes.manager.parameters import ManagerParameters
-from topreward_ros.nodes.manager.reward_client import RewardClient, RewardRefused
+from topreward_ros.nodes.manager.reward_client import RewardRefused
 from topreward_ros.nodes.manager.start import EpisodeStarter, StartRefused
 from topreward_ros.nodes.manager.stop_actions import StopActions
 from topreward_ros.nodes.waiting import Turn, Waiting
@@ -31,7 +31,6 @@ class EpisodeControl:
 
     def __init__(
         self,
-        client: RewardClient,
         starter: EpisodeStarter,
         ending: EpisodeEnding,
         outputs: ManagerOutputs,
@@ -43,7 +42,6 @@ class EpisodeControl:
         """Starts without an episode.
 
         Args:
-            client: asks the reward node.
             starter: makes it start episodes.
             ending: does what follows an episode's end.
             outputs: published to.
@@ -54,7 +52,6 @@ class EpisodeControl:
         self.current: ManagedEpisode | None = None
         self.closed = False
         self.catch_up: Callable[[], None] = lambda: None
-        self._client = client
         self._starter = starter
         self._ending = ending
         self._outputs = outputs
@@ -201,7 +198,6 @@ class EpisodeControl:
             asked=asked,
             watched=now,
         )
-        self._waiting.start(self._learn_hold(self.current))
         return self.current
 
     def _check_open(self) -> None:
@@ -222,8 +218,3 @@ class EpisodeControl:
     async def _settle(self) -> None:
         async with self._turn.taken():
             await self._ending.finished()
-
-    async def _learn_hold(self, episode: ManagedEpisode) -> None:
-        hold = await self._client.success_hold()
-        if hold is not None:
-            episode.claim.hold = hold

@@ -95,9 +95,7 @@ class EpisodeManager(PrintableNode):
         starter = EpisodeStarter(self.client, self._events, **common)
         log = self.get_logger()
         ending = EpisodeEnding(self.client, self._outputs, waiting=self._waiting, log=log)
-        self.control = EpisodeControl(
-            self.client, starter, ending, self._outputs, self.actions, **common
-        )
+        self.control = EpisodeControl(starter, ending, self._outputs, self.actions, **common)
         self._hearing = RewardHearing(
             self.control, self.client, starter, self._outputs, log=log, **common
         )

@@ -12,7 +12,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.manager.control import EpisodeControl
-from topreward_ros.nodes.manager.managed_episode import EpisodeRequest
+from topreward_ros.nodes.manager.managed_episode import EpisodeRequest, ManagedEpisode
 from topreward_ros.nodes.manager.outputs import ManagerOutputs
 from topreward_ros.nodes.manager.parameters import ManagerParameters
 from topreward_ros.nodes.manager.reward_client import RewardClient, RewardRefused
@@ -93,18 +93,11 @@ class RewardHearing:
             gone = reason == EpisodeEvent.REASON_SHUTDOWN
             self._control.end(reason, event.detail, goes_on=reason in GOES_ON, gone=gone)
         elif event.event == EpisodeEvent.FAULT and mine:
-            current.lose_camera(self._waiting.now())
-            patience = self._read().camera_patience
-            self._outputs.trouble(
-                current,
-                EpisodeEvent.FAULT,
-                event.termination_reason,
-                f"{event.detail} In {patience:g} s without it the episode ends.",
-            )
+            self._on_fault(current, event)
         elif event.event == EpisodeEvent.CHANGED and mine:
             self._outputs.trouble(current, EpisodeEvent.CHANGED, "", event.detail)
         elif event.event == EpisodeEvent.RECOVERED and mine:
-            current.regain_camera()
+            current.see_again(event.termination_reason)
             self._outputs.trouble(
                 current, EpisodeEvent.RECOVERED, event.termination_reason, event.detail
             )
@@ -123,6 +116,13 @@ class RewardHearing:
         episode.take(reading)
         if verdict := episode.verdict():
             self._control.end(*verdict)
+
+    def _on_fault(self, current: ManagedEpisode, event: EpisodeEvent) -> None:
+        detail = event.detail
+        if current.go_blind(event.termination_reason, self._waiting.now()):
+            patience = self._read().camera_patience
+            detail = f"{detail} In {patience:g} s without it the episode ends."
+        self._outputs.trouble(current, EpisodeEvent.FAULT, event.termination_reason, detail)
 
     def catch_up(self) -> None:
         """Takes what was told during a start; the new episode may have ended meanwhile."""

@@ -15,7 +15,6 @@ from topreward_msgs.srv import StartEpisode
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.success import TIME_TOLERANCE
 from topreward_ros.nodes.manager.stop_actions import StopResult
-from topreward_ros.nodes.manager.success_claim import SuccessClaim
 from topreward_ros.nodes.messages import event_message
 from topreward_ros.printable import printable
 
@@ -24,6 +23,11 @@ OUTCOMES = {
     EpisodeEvent.REASON_TIMEOUT: EpisodeEvent.OUTCOME_FAILURE,
 }
 """What a reason says of the outcome; nothing for any other."""
+BLIND = {
+    EpisodeEvent.REASON_CAMERA_LOST: "lost",
+    EpisodeEvent.REASON_CAMERA_FROZEN: "frozen",
+}
+"""Faults of a camera with which an episode cannot be judged, in a word."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,8 @@ class ManagedEpisode:
         owner: id of the goal that it belongs to; empty if none.
         last: its last reading.
         readings: how many were received.
-        claim: whether its success is claimed and true.
-        successful: what that says at the last reading.
-        lost_cameras: how many cameras are lost.
-        lost_since: s, steady clock; of the first of them.
+        blind: by reason, how many cameras are lost or frozen.
+        blind_since: s, steady clock; of the first of them.
         reason: why it ended; empty while it runs.
         outcome: how it ended.
         detail: one sentence on the end.
@@ -101,10 +103,8 @@ class ManagedEpisode:
     owner: bytes = b""
     last: RewardStamped | None = None
     readings: int = 0
-    claim: SuccessClaim = field(default_factory=SuccessClaim)
-    successful: bool = False
-    lost_cameras: int = 0
-    lost_since: float = math.inf
+    blind: dict[str, int] = field(default_factory=dict)
+    blind_since: float = math.inf
     reason: str = ""
     outcome: str = ""
     detail: str = ""
@@ -116,7 +116,6 @@ class ManagedEpisode:
         """Notes a reading."""
         self.last = reading
         self.readings += 1
-        self.successful = self.claim.take(reading)
         if self.on_reading is not None:
             self.on_reading(reading)
 
@@ -125,7 +124,13 @@ class ManagedEpisode:
         elapsed = self.last.episode_time
         if elapsed - TIME_TOLERANCE > self.time_limit:
             return self._timeout()  # merged readings: success within the limit was not shown
-        if self.successful and elapsed + TIME_TOLERANCE >= self.min_duration:
+        # The flag is latched: it stays true when the score falls again, and whoever waits for a
+        # minimum duration of its own must not stop a robot on what was true then.
+        if (
+            self.last.success
+            and self.last.success_holds
+            and elapsed + TIME_TOLERANCE >= self.min_duration
+        ):
             return EpisodeEvent.REASON_SUCCESS, (
                 f"The success score {self.last.success_score:.2f} nat stayed above "
                 f"{self.last.success_threshold:.2f}."
@@ -139,22 +144,27 @@ class ManagedEpisode:
             now: s, steady clock.
             camera_patience: s for which a camera may be lost.
         """
-        if now - self.lost_since >= camera_patience:
-            return EpisodeEvent.REASON_CAMERA_LOST, (
-                f"{self.lost_cameras} camera(s) stayed lost for {camera_patience:g} s."
+        if now - self.blind_since >= camera_patience:
+            reason = next(reason for reason in BLIND if self.blind.get(reason))
+            return reason, (
+                f"{self.blind[reason]} camera(s) stayed {BLIND[reason]} for {camera_patience:g} s."
             )
         return self._timeout() if now - self.watched >= self.time_limit else None
 
-    def lose_camera(self, now: float) -> None:
-        """Notes that one more camera is silent."""
-        self.lost_since = min(self.lost_since, now)
-        self.lost_cameras += 1
+    def go_blind(self, reason: str, now: float) -> bool:
+        """Notes a fault; says whether the episode cannot be judged with it."""
+        if reason not in BLIND:
+            return False
+        self.blind_since = min(self.blind_since, now)
+        self.blind[reason] = self.blind.get(reason, 0) + 1
+        return True
 
-    def regain_camera(self) -> None:
-        """Notes that one camera is heard again."""
-        self.lost_cameras = max(0, self.lost_cameras - 1)
-        if not self.lost_cameras:
-            self.lost_since = math.inf
+    def see_again(self, reason: str) -> None:
+        """Notes that a fault is over."""
+        if self.blind.get(reason):
+            self.blind[reason] -= 1
+        if not any(self.blind.values()):
+            self.blind_since = math.inf
 
     def end(self, reason: str, detail: str, now: float, outcome: str = "") -> None:
         """Notes the end, once and for all."""

@@ -8,7 +8,7 @@ from std_msgs.msg import Bool
 
 from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.diagnostics import diagnostic_array, diagnostic_status
-from topreward_ros.nodes.manager.managed_episode import ManagedEpisode
+from topreward_ros.nodes.manager.managed_episode import BLIND, ManagedEpisode
 from topreward_ros.nodes.manager.stop_actions import StopResult
 from topreward_ros.nodes.messages import ACKNOWLEDGED, event_message, latched
 from topreward_ros.nodes.waiting import Waiting
@@ -119,8 +119,8 @@ class ManagerOutputs:
     def _episode_status(self, name: str, episode: ManagedEpisode | None) -> DiagnosticStatus:
         if episode is None:
             return diagnostic_status(name, "episode", OK, "No episode.", {})
-        lost = episode.lost_cameras
-        text = f"{lost} camera(s) lost." if lost else "An episode runs."
+        blind = [f"{n} camera(s) {BLIND[reason]}." for reason, n in episode.blind.items() if n]
+        text = " ".join(blind) or "An episode runs."
         values = {
             "episode_id": episode.episode_id,
             "instruction": episode.instruction,
@@ -128,7 +128,7 @@ class ManagerOutputs:
             "duration_s": f"{self._waiting.now() - episode.started:.1f}",
             "time_limit_s": f"{episode.time_limit:g}",
         }
-        return diagnostic_status(name, "episode", WARN if lost else OK, text, values)
+        return diagnostic_status(name, "episode", WARN if blind else OK, text, values)
 
     def _publish(
         self, episode: ManagedEpisode, event: str, detail: str = "", reason: str = ""

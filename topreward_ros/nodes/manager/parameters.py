@@ -25,7 +25,9 @@ from topreward_ros.nodes.parameters import (
 )
 
 REASONS = tuple(
-    getattr(EpisodeEvent, name) for name in sorted(dir(EpisodeEvent)) if name.startswith("REASON_")
+    getattr(EpisodeEvent, name)
+    for name in sorted(dir(EpisodeEvent))
+    if name.startswith("REASON_") and name != "REASON_CAMERA_CONFLICT"  # a fault, and never an end
 )
 """Every reason for which an episode can end."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
@@ -81,14 +80,6 @@ class RewardClient:
             raise RewardRefused(f"{self.name} took no instruction within {PATIENCE:g} s.")
         if not answer.results[0].successful:
             raise RewardRefused(answer.results[0].reason)
-
-    async def success_hold(self) -> float | None:
-        """Returns s for which it holds a score before it claims success; None: no answer."""
-        request = GetParameters.Request(names=["success_hold"])
-        answer = await self._waiting.answer(self._get, request, PATIENCE)
-        values = answer.values if answer is not None else []
-        known = len(values) == 1 and values[0].type == ParameterType.PARAMETER_DOUBLE
-        return values[0].double_value if known else None
 
     async def reset(self) -> str:
         """Asks for a new episode in place; returns the answer; raises RewardRefused."""

@@ -104,8 +104,11 @@ def standing_faults(events: Sequence[EpisodeEvent]) -> list[EpisodeEvent]:
     for event in events:
         if event.event == EpisodeEvent.FAULT:
             faults.append(event)
-        elif event.event == EpisodeEvent.RECOVERED and faults:
-            del faults[0]
+        elif event.event == EpisodeEvent.RECOVERED:
+            reason = event.termination_reason
+            over = next((one for one in faults if one.termination_reason == reason), None)
+            if over is not None:
+                faults.remove(over)
     return faults
 
 

@@ -93,7 +93,8 @@ def _detail(request: StopEpisode.Request, episode: ManagedEpisode) -> str:
     asked = "Somebody asked for the stop"
     if request.outcome in ("", EpisodeEvent.OUTCOME_UNLABELLED):
         return request.detail or f"{asked}."
-    claimed = "success" if episode.successful else "no success"
+    last = episode.last
+    claimed = "success" if last is not None and last.success_holds else "no success"
     said = f"{asked} and called the episode a {request.outcome}; the model had claimed {claimed}."
     return f"{said} {request.detail}".strip()
 

@@ -97,6 +97,7 @@ class RewardDiagnostics:
             "reading_rate_hz": f"{self._rates.rate('readings', readings, time.monotonic()):.2f}",
             "frames_selected": str(episode.intake.selected if episode else 0),
             "frames_without_motion": str(episode.intake.gated if episode else 0),
+            "holes": str(episode.intake.holes if episode else 0),
             "pending_frames": str(pending),
             "merged_frames": str(self._scoring.merged),
             **_percentiles("latency", runner.latencies),
@@ -122,6 +123,14 @@ class RewardDiagnostics:
             return WARN, (
                 f"Scoring is {max(pending, merged)} frames behind; scores are merged, and success "
                 "is not claimed over merged ones."
+            )
+        holes = episode.intake.holes
+        if holes:
+            step = episode.intake.settings.longest_step
+            return WARN, (
+                f"{holes} frame(s) came more than {step:g} s of camera time after the one before; "
+                "success is held anew after each. A camera slower than sample_rate needs a lower "
+                "one."
             )
         limit = promise_ends(runner.equipment.calibration, runner.instruction)
         if limit is not None and _undecided_after(limit, episode.last):
@@ -149,9 +158,21 @@ class RewardDiagnostics:
                 rate=self._rates.rate(topic, camera.received, now),
                 age=now - camera.last_heard,
                 watched=self._node.state == "active",
+                disorder=self._disorder(topic),
             )
             for topic, camera in equipment.watch.cameras.items()
         ]
+
+    def _disorder(self, topic: str) -> dict[str, int]:
+        episode = self._runner.episode
+        if episode is None:
+            return {}
+        camera = episode.intake.cameras[topic]
+        return {
+            "late": camera.late,
+            "outlying": camera.outlying,
+            "frozen_frames": camera.frozen,
+        }
 
 
 def _percentiles(name: str, latencies: Latencies) -> dict[str, str]:

@@ -104,6 +104,7 @@ def intake_settings(parameters: RewardParameters, scorer: VideoScorer) -> Intake
         camera_max_age=parameters.camera_max_age,
         layout=parameters.layout,
         motion_threshold=_motion_threshold(parameters),
+        frozen_check=parameters.frozen_check,
     )
 
 

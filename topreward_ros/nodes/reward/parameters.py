@@ -174,6 +174,12 @@ class RewardParameters:
         Change.EPISODE,
         limits=(0.0, 255.0),
     )
+    frozen_check: bool = _is(
+        True,
+        "Take a camera whose pictures are equal bit for bit for frozen: no success is claimed on "
+        "them. false for simulators, which send such pictures.",
+        Change.EPISODE,
+    )
     reward_form: str = _is(
         "difference",
         "difference of progress, or the paper's exp_clip.",
@@ -217,7 +223,7 @@ class RewardParameters:
     )
     on_clock_jump: str = _is(
         "restart",
-        "After camera time went back: restart with a new episode, or stop until ~/reset.",
+        "After camera time has jumped: restart with a new episode, or stop until ~/reset.",
         Change.ALWAYS,
         choices=("restart", "stop"),
     )

@@ -75,7 +75,7 @@ class RewardNode(GuardedLifecycleNode):
         self.cameras: CameraSubscriptions | None = None
         self._outputs = Outputs(self)
         self.runner = EpisodeRunner(
-            self._outputs, self.scoring, self.get_logger(), self.settings.read
+            self._outputs, self.scoring, self.get_logger(), self.settings.read, self._camera_now
         )
         self.runner.instruction = self.get_parameter("instruction").value.strip()
         self.create_subscription(String, "task_instruction", self._on_instruction, latched())
@@ -207,9 +207,18 @@ class RewardNode(GuardedLifecycleNode):
             response.message = str(error)
         return response
 
+    def _camera_now(self) -> float | None:
+        """S by a clock that goes as fast as the cameras': the simulation's, where there is one.
+
+        None: use_sim_time is set, and no time has come.
+        """
+        if self.get_parameter("use_sim_time").value:
+            return self.get_clock().now().nanoseconds * 1e-9 or None
+        return time.monotonic()
+
     def _watch_cameras(self) -> None:
         if self.cameras is not None:
-            self.runner.watch_cameras(self.cameras.problems)
+            self.runner.watch_cameras(self.cameras.problems, self.cameras.conflicts)
 
     def _look_up_cameras(self) -> None:
         if self.cameras is not None:

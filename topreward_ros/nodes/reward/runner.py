@@ -14,12 +14,14 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.diagnostics import Latencies
 from topreward_ros.nodes.messages import frame_header, reading_message
+from topreward_ros.nodes.reward.camera_faults import CameraFaults
 from topreward_ros.nodes.reward.episode_setup import episode_maker, intake_settings
 from topreward_ros.nodes.reward.live_episode import Equipment, LiveEpisode
 from topreward_ros.nodes.reward.outputs import Outputs
 from topreward_ros.nodes.reward.parameters import RewardParameters
 from topreward_ros.nodes.reward.scoring_exchange import Failed, QueuedFrame, Scored
 from topreward_ros.nodes.reward.scoring_thread import ScoringThread
+from topreward_ros.video.camera_clock import Order
 from topreward_ros.video.image import stamp_seconds
 from topreward_ros.video.intake import CameraImageError, Frame, FrameIntake
 from topreward_ros.video.selection import ClockJump
@@ -45,6 +47,7 @@ class EpisodeRunner:
         scoring: ScoringThread,
         log: RcutilsLogger,
         read: Callable[[], RewardParameters],
+        now: Callable[[], float | None],
     ) -> None:
         """Starts without equipment.
 
@@ -53,6 +56,7 @@ class EpisodeRunner:
             scoring: scores.
             log: for people.
             read: returns the parameters of now.
+            now: returns s by a clock that goes as fast as the cameras', or None.
         """
         self.instruction = ""
         self.equipment: Equipment | None = None
@@ -64,6 +68,8 @@ class EpisodeRunner:
         self._scoring = scoring
         self._log = log
         self._read = read
+        self._now = now
+        self._faults = CameraFaults(self._tell, log)
 
     def open(self) -> None:
         """Starts an episode, or waits for an instruction.
@@ -127,10 +133,11 @@ class EpisodeRunner:
 
     def on_image(self, topic: str, message: Any) -> None:
         """Takes in an image message of a camera."""
+        arrived = self._now()
         now = time.monotonic()
         try:
             stamp = stamp_seconds(message)
-            frame = self._take(topic, stamp, message)
+            frame = self._take(topic, stamp, message, arrived)
         except ClockJump as error:
             self._on_clock_jump(str(error), topic, message)
             return
@@ -138,26 +145,33 @@ class EpisodeRunner:
             self._refuse(topic, str(error))
             return
         if self.equipment.watch.heard(topic, now) and self.opened:
-            self._on_recovered(topic)
+            self._faults.heard_again(topic)
         if frame is not None:
             header = frame_header(frame.stamp, frame.frame_id, message.header)
-            self._queue(QueuedFrame(frame.image, frame.stamp, now, time.monotonic(), header))
+            made = time.monotonic()
+            seen = not frame.frozen
+            self._queue(QueuedFrame(frame.image, frame.stamp, now, made, header, seen))
+            self._faults.shown(self.equipment.watch, frame.frozen)
 
-    def _take(self, topic: str, stamp: float, message: Any) -> Frame | None:
+    def _take(self, topic: str, stamp: float, message: Any, arrived: float | None) -> Frame | None:
         """Raises ValueError where the image is none that a video can go on with."""
         if self.episode is None:
             return None
         intake = self.episode.intake
-        former = intake.cameras[topic].stamp
+        camera = intake.cameras[topic]
         try:
-            frame = intake.add(topic, stamp, message)
+            frame = intake.add(topic, stamp, message, arrived)
         except CameraImageError as error:
             if error.camera == topic:
                 raise
             frame = None
             self._refuse(error.camera, str(error), counted=True)
-        if stamp == former:
+        if camera.order is Order.REPEATED:
             raise ValueError(f"The stamp stands still at {stamp:.3f} s; is the camera frozen?")
+        if camera.order is Order.OUTLIER:
+            raise ValueError(
+                f"The stamp {stamp:.3f} s does not go on from {camera.stamp:.3f} s; it is left out."
+            )
         if frame is None and topic in intake.stale:
             raise ValueError(
                 f"The stamp {stamp:.3f} s is more than camera_max_age behind another camera's."
@@ -180,21 +194,16 @@ class EpisodeRunner:
             elif result.baseline == self.episode.baseline:
                 self._publish(result)
 
-    def watch_cameras(self, problems: dict[str, str]) -> None:
-        """Looks for cameras that have gone silent.
+    def watch_cameras(self, problems: dict[str, str], conflicts: dict[str, str]) -> None:
+        """Looks for cameras that have gone silent, and for topics with several publishers.
 
         Args:
             problems: by camera, what is known to be wrong with its topic.
+            conflicts: by camera, who publishes on its topic, where that are several.
         """
-        if not self.opened:
-            return
-        timeout = self._read().camera_timeout
-        watch = self.equipment.watch
-        for topic in watch.newly_lost(time.monotonic(), timeout):
-            why = problems.get(topic) or watch.cameras[topic].refusal or "no image arrives."
-            detail = f"The camera {topic} gave no usable image for {timeout:g} s: {why}"
-            self._log.error(detail)
-            self._tell(EpisodeEvent.FAULT, EpisodeEvent.REASON_CAMERA_LOST, detail)
+        if self.opened:
+            timeout = self._read().camera_timeout
+            self._faults.watch(self.equipment.watch, problems, conflicts, timeout)
 
     def _begin(self) -> None:
         self.halted = ""
@@ -254,11 +263,6 @@ class EpisodeRunner:
             self._log.warning(detail)
             self._restart(EpisodeEvent.REASON_CLOCK_JUMP, detail)
         self.on_image(topic, message)
-
-    def _on_recovered(self, topic: str) -> None:
-        detail = f"The camera {topic} is heard again."
-        self._log.info(detail)
-        self._tell(EpisodeEvent.RECOVERED, EpisodeEvent.REASON_CAMERA_LOST, detail)
 
     def _queue(self, frame: QueuedFrame) -> None:
         size = self.episode.inbox_size

@@ -22,6 +22,7 @@ class QueuedFrame:
         arrived: s, steady clock, when its message was received.
         made: s, steady clock, when its picture was decoded, tiled and resized.
         header: `std_msgs/Header` of the reading that it leads to.
+        seen: whether every camera's picture in it is a new one.
     """
 
     image: NDArray[np.uint8] | None
@@ -29,6 +30,7 @@ class QueuedFrame:
     arrived: float
     made: float
     header: Any
+    seen: bool = True
 
 
 @dataclass(frozen=True)

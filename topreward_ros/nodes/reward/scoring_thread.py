@@ -225,7 +225,7 @@ class ScoringThread:
 
     def _score(self, frames: list[QueuedFrame]) -> None:
         for frame in frames:
-            self._episode.add_frame(frame.image, frame.stamp)
+            self._episode.add_frame(frame.image, frame.stamp, seen=frame.seen)
         reading = self._episode.update()
         self._merged = len(frames) - 1
         if reading is not None:
