@@ -178,7 +178,7 @@ def _score(
                 recording.instruction,
                 intake=intake,
                 cameras=options.cameras,
-                on_doubt=lambda sentence: console.print(f"{recording.path}: {sentence}"),
+                on_doubt=lambda doubt: console.print(printable(f"{recording.path}: {doubt}")),
             )
         )
     except ValueError as error:
