@@ -1,4 +1,4 @@
-"""Runs the benchmarks: `python -m benchmarks [scoring] [live] [gpu] [soak]`, all by default."""
+"""Runs the benchmarks: `python -m benchmarks [SUITE ...]`, all of `SUITES` by default."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.results import Results
 
-SUITES = ("scoring", "live", "gpu", "soak")
+SUITES = ("scoring", "live", "pictures", "gpu", "soak")
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 `format` follows compressed_image_transport: `jpeg`, or `rgb8; jpeg compressed bgr8`, which is the
 encoding before compression, the container, and the encoding that the compressor was given.
-Decoded by Pillow, which refuses data that were cut; OpenCV would fill the rest with grey.
+Damage that a decoder can notice is refused: OpenCV would fill the rest with grey.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
+from topreward_ros.video.jpeg import decode_jpeg, is_jpeg
 from topreward_ros.video.pixels import FORMATS, ImageError, check_size, to_rgb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_CONTAINERS = ("jpeg", "png")
 _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L")
 
 
@@ -37,11 +37,9 @@ def decode_compressed(data: NDArray[np.uint8], format_name: str) -> NDArray[np.u
         ImageError: another format than JPEG or PNG, a depth map, or damaged or truncated data.
     """
     encoding, compressed_from = _read_format(format_name)
+    content = data.tobytes()
     try:
-        image = Image.open(io.BytesIO(data), formats=_CONTAINERS)
-        check_size(image.height, image.width)
-        ImageOps.exif_transpose(image, in_place=True)  # else it is copied
-        image.load()
+        picture = decode_jpeg(content) if is_jpeg(content) else _decode_png(content)
     except ImageError:
         raise
     except Exception as error:  # decoders fail in many ways on damaged bytes
@@ -49,7 +47,17 @@ def decode_compressed(data: NDArray[np.uint8], format_name: str) -> NDArray[np.u
             f"Compressed image (format {format_name!r}, {data.size} bytes) cannot be decoded; "
             f"expected a whole JPEG or PNG picture, and the decoder says: {_one_line(error)}."
         ) from error
-    return _to_rgb(image, encoding, compressed_from)
+    return _to_rgb(picture, encoding, compressed_from)
+
+
+def _decode_png(content: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Returns grey values, of 8 or 16 bits, or RGB."""
+    image = Image.open(io.BytesIO(content), formats=("PNG",))
+    check_size(image.height, image.width)
+    ImageOps.exif_transpose(image, in_place=True)  # else it is copied
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return np.asarray(image).astype(np.uint16)
+    return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
 
 
 def _read_format(format_name: str) -> tuple[str, str]:
@@ -71,21 +79,25 @@ def _read_format(format_name: str) -> tuple[str, str]:
     raise ImageError(f"Compressed image of format {format_name!r} cannot be read: {reason}.")
 
 
-def _to_rgb(image: Image.Image, encoding: str, compressed_from: str) -> NDArray[np.uint8]:
-    if image.mode in _SIXTEEN_BIT_MODES:
+def _to_rgb(
+    picture: NDArray[np.uint8] | NDArray[np.uint16], encoding: str, compressed_from: str
+) -> NDArray[np.uint8]:
+    width = picture.shape[1]
+    if picture.dtype == np.uint16:
         if encoding != "mono16" and not encoding.startswith("bayer_"):
             raise ImageError(
                 "Compressed image is 16-bit grey and its format does not call it mono16; it may "
                 "be a depth map, so it is not read as a picture."
             )
-        return _rows_to_rgb(np.asarray(image).astype("<u2").view(np.uint8), encoding, image.width)
-    if image.mode == "L" and encoding.startswith("bayer_"):
-        return _rows_to_rgb(np.asarray(image), encoding, image.width)
-    rgb = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        return _rows_to_rgb(picture.astype("<u2").view(np.uint8), encoding, width)
+    if picture.ndim == 2 and encoding.startswith("bayer_"):
+        return _rows_to_rgb(picture, encoding, width)
+    if picture.ndim == 2:
+        return np.repeat(picture[..., None], 3, axis=-1)
     # the compressor takes BGR, so a picture handed over as RGB has red and blue exchanged
     if compressed_from.startswith("rgb") and encoding.startswith(("rgb", "bgr")):
-        rgb = np.ascontiguousarray(rgb[..., ::-1])
-    return rgb
+        picture = np.ascontiguousarray(picture[..., ::-1])
+    return picture
 
 
 def _rows_to_rgb(rows: NDArray[np.uint8], encoding: str, width: int) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_SIDE = 16384
 """Pixels. More in one direction is a damaged message, not a camera."""
-MAX_PIXELS = 2**26
+MAX_PIXELS = 2**24
 """Pixels in one picture; keeps a damaged message from taking gigabytes."""
 
 
