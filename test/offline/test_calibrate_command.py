@@ -20,6 +20,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from camera_bags import raw_image, write_image_bag
 from PIL import Image as Picture
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
@@ -342,6 +343,18 @@ def test_a_damaged_recording_is_named(checkpoint, tmp_path, capsys):
     assert "bad.mcap" in refusal
     assert "Traceback" not in refusal
     assert len(lines(tmp_path / "out" / "scores.jsonl")) == 2
+
+
+def test_a_recording_without_readings_does_not_count(checkpoint, tmp_path, capsys):
+    write_bag(tmp_path / "good", 1, False, more_topics=("/other",))
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    apart = [("/camera/image_raw", raw_image(10**18, pixels)), ("/other", raw_image(10**9, pixels))]
+    write_image_bag(tmp_path / "apart", apart)
+    write_labels(tmp_path, [("good", TASK, 0), ("apart", TASK, 1)])
+    arguments = [str(tmp_path), *model_arguments(checkpoint), "--output", str(tmp_path / "out")]
+    assert main(arguments) == 1
+    refusal = " ".join(capsys.readouterr().err.split())
+    assert "apart gives no reading" in refusal
 
 
 @pytest.mark.parametrize(

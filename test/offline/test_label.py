@@ -87,6 +87,12 @@ def test_labels_end_in_one_sentence_where_time_goes_back(checkpoint, tmp_path, c
     assert told[0].startswith("label: The labels end after frame 3: The time of camera '/lens'")
 
 
+def test_a_recording_without_a_frame_is_refused(checkpoint, tmp_path, capsys):
+    messages = [(lens, shot(k + late)) for k in range(3) for lens, late in (("/a", 0), ("/b", 90))]
+    status, _ = labelled(checkpoint, messages, tmp_path)
+    assert status == 1 and "gives no frame" in capsys.readouterr().err
+
+
 def test_time_that_goes_back_before_the_first_frame_ends_nothing(checkpoint, tmp_path, capsys):
     messages = [
         ("/a", shot(90)),

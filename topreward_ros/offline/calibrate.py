@@ -183,6 +183,11 @@ def _score(
         )
     except ValueError as error:
         raise LabelsError(f"{recording.path} cannot be scored: {error}") from error
+    if not readings:
+        raise LabelsError(
+            f"{recording.path} gives no reading, so its label counts for nothing; leave it out, or "
+            "see whether every camera has pictures within camera_max_age of the others'."
+        )
     return (
         [one.log_prob for one in readings],
         [one.episode_time for one in readings],

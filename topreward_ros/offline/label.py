@@ -120,6 +120,11 @@ def label(options: argparse.Namespace, recording: Recording) -> list[Reading]:
         _say(warning)
     episode = Episode(scorer, instruction, settings)
     frames = _frames(recording, intake, scorer.frame_size, options.cameras)
+    if not frames:
+        raise ValueError(
+            f"{recording.path} gives no frame, so there is nothing to label; expected pictures "
+            "that can be decoded, of every camera within camera_max_age of the others'."
+        )
     readings = []
     for frame in track(frames, "scoring", console=Console(stderr=True)):
         episode.add_frame(frame.image, frame.stamp, seen=not frame.frozen)

@@ -16,19 +16,23 @@ from rosbags.typesys.stores.ros2_jazzy import (
     std_msgs__msg__Header as Header,
 )
 
+from topreward_ros.video.decoder_errors import damaged_video, refused_errors
 from topreward_ros.video.image import stamp_seconds
 from topreward_ros.video.recording import (
     ImageTopic,
     RecordedImage,
     Recording,
     RecordingError,
-    one_line,
 )
+from topreward_ros.video.shared_video import refuse_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
 VIDEO_TOPIC = "/camera/image_raw"
@@ -51,32 +55,28 @@ class VideoFile(Recording):
             fps: pictures per second, instead of the times within the file.
 
         Raises:
-            RecordingError: it is no video, was cut, or states no frame rate where `fps` is None.
+            RecordingError: it is no video, was cut or damaged, holds several streams or episodes,
+                or states no frame rate where `fps` is None.
         """
+        refuse_shared(path)
         self._fps = fps
-        try:
-            with av.open(str(path)) as container:
-                if not container.streams.video:
-                    raise RecordingError(f"{path} holds no pictures; expected a video file.")
-                stream = container.streams.video[0]
-                timed = not container.format.name.endswith("_pipe")
-                timed = timed and container.format.name not in _WITHOUT_TIMES
-                self._rate = float(stream.average_rate or 0) if timed else 0.0
-                stated = stream.frames
-                packets = [packet for packet in container.demux(stream) if packet.size]
-        except (av.FFmpegError, OSError) as error:
-            raise _damaged(path, error) from error
-        if not packets or len(packets) < stated:
+        with refused_errors(path), av.open(str(path)) as container:
+            stream = _only_stream(container, path)
+            timed = not container.format.name.endswith("_pipe")
+            timed = timed and container.format.name not in _WITHOUT_TIMES
+            self._rate = float(stream.average_rate or 0) if timed else 0.0
+            stated = stream.frames
+            pictures, shown = _packets(container, stream)
+        if not pictures or pictures < stated:
             raise RecordingError(
-                f"{path} was cut: {len(packets)} of {stated or 'its'} pictures are there."
+                f"{path} was cut: {pictures} of {stated or 'its'} pictures are there."
             )
         if not (fps or self._rate):
             raise RecordingError(
                 f"{path} states no frame rate; say how many pictures a second it has (fps)."
             )
-        count = sum(not packet.is_discard for packet in packets)
         super().__init__(
-            path, {VIDEO_TOPIC: ImageTopic(Image.__msgtype__, count)}, count / (fps or self._rate)
+            path, {VIDEO_TOPIC: ImageTopic(Image.__msgtype__, shown)}, shown / (fps or self._rate)
         )
 
     def _images(self, topics: frozenset[str]) -> Iterator[RecordedImage]:
@@ -92,11 +92,53 @@ class VideoFile(Recording):
             yield RecordedImage(VIDEO_TOPIC, stamp_seconds(message), message)
 
     def _frames(self) -> Iterator[av.VideoFrame]:
-        try:
-            with av.open(str(self.path)) as container:
-                yield from container.decode(video=0)
-        except (av.FFmpegError, OSError) as error:
-            raise _damaged(self.path, error) from error
+        count = 0
+        with refused_errors(self.path):
+            container = av.open(str(self.path))
+        with container:
+            decoded = container.decode(_only_stream(container, self.path))
+            while True:
+                with refused_errors(self.path):  # not while the caller works with the picture
+                    frame = next(decoded, None)
+                if frame is None:
+                    break
+                if frame.is_corrupt:
+                    raise damaged_video(self.path, f"picture {count + 1} is corrupt")
+                count += 1
+                yield frame
+        if count < len(self):
+            raise RecordingError(
+                f"{self.path} holds {len(self)} pictures, and {count} of them can be decoded: a "
+                "key frame is missing, as after a cut without encoding anew, or data are damaged; "
+                "expected a whole video that starts with a key frame."
+            )
+
+
+def _only_stream(container: InputContainer, path: Path) -> VideoStream:
+    """Returns the video's one stream of moving pictures, beside which there may be a cover."""
+    covers = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [s for s in container.streams.video if not s.disposition & covers]
+    if not streams:
+        raise RecordingError(f"{path} holds no pictures; expected a video file.")
+    if len(streams) > 1:
+        sizes = ", ".join(f"{s.width} x {s.height} px" for s in streams)
+        raise RecordingError(
+            f"{path} holds {len(streams)} video streams ({sizes}), and a recording is one of them; "
+            "expected a file with one: copy it out (ffmpeg -i ... -map 0:v:0 -c copy ...)."
+        )
+    return streams[0]
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
+    """Returns the number of pictures, and of those that are shown."""
+    packets = [packet for packet in container.demux(stream) if packet.size]
+    shown = (not packet.is_discard and _is_shown(packet, stream) for packet in packets)
+    return len(packets), sum(shown)
+
+
+def _is_shown(packet: Packet, stream: VideoStream) -> bool:
+    """VP8 keeps pictures that are only referred to in packets of their own (RFC 6386, 9.1)."""
+    return stream.codec_context.name not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
 
 
 def _message(frame: av.VideoFrame, stamp: float) -> Image:
@@ -119,10 +161,3 @@ def _upright(frame: av.VideoFrame) -> NDArray[np.uint8]:
     """Returns the picture as a player shows it; phones store theirs turned."""
     picture = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
-
-
-def _damaged(path: Path, error: Exception) -> RecordingError:
-    return RecordingError(
-        f"{path} cannot be read as a video; it is damaged or of an unknown kind, and the decoder "
-        f"says: {one_line(error)}."
-    )
