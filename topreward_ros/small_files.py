@@ -50,15 +50,19 @@ def read_small(path: Path, *, largest: int = LARGEST, encoding: str = "utf-8") -
         raise FileRefused("it is not a text in UTF-8") from None
 
 
-def load_yaml(text: str) -> Any:
+def load_yaml(text: str, *, longest: int = LONGEST_SCALAR) -> Any:
     """Returns what a YAML text says, in plain types.
+
+    Args:
+        text: the YAML.
+        longest: characters that one text or number may have.
 
     Raises:
         FileRefused: it is not YAML, or holds what unfolds, is too deep or too long, or is a number
             or date that cannot be.
     """
     try:
-        _look_through(text)
+        _look_through(text, longest)
         return yaml.load(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -70,7 +74,7 @@ def load_yaml(text: str) -> Any:
         raise FileRefused("it holds a number or a date that cannot be") from None
 
 
-def _look_through(text: str) -> None:
+def _look_through(text: str, longest: int) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
@@ -79,7 +83,5 @@ def _look_through(text: str) -> None:
             raise FileRefused(f"it refers to a part of itself (an alias, line {line})")
         if depth > DEEPEST:
             raise FileRefused(f"it is nested more than {DEEPEST} levels deep (line {line})")
-        if isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST_SCALAR:
-            raise FileRefused(
-                f"a text or number has more than {LONGEST_SCALAR} characters (line {line})"
-            )
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > longest:
+            raise FileRefused(f"a text or number has more than {longest} characters (line {line})")

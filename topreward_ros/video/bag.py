@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
+from topreward_ros.video.bag_files import storage
 from topreward_ros.video.image import StampError, stamp_seconds
 from topreward_ros.video.recording import (
-    BAG_SUFFIXES,
     ImageTopic,
     RecordedImage,
     Recording,
     RecordingError,
     one_line,
 )
+from topreward_ros.video.unfolding import TooLarge, unfold_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +40,9 @@ class Bag(Recording):
         Raises:
             RecordingError: it is damaged, or holds no images.
         """
-        storage = _storage(path)
+        place = storage(path)
         try:
-            with Reader(storage) as reader:
+            with Reader(place) as reader:
                 found = {(c.topic, c.msgtype): 0 for c in reader.connections}
                 for connection in reader.connections:
                     found[connection.topic, connection.msgtype] += connection.msgcount
@@ -60,7 +61,7 @@ class Bag(Recording):
                 f"and it has {others or 'no messages at all'}."
             )
         super().__init__(path, topics, duration)
-        self._storage = storage
+        self._storage = place
 
     def _images(self, topics: frozenset[str]) -> Iterator[RecordedImage]:
         types = get_typestore(Stores.ROS2_JAZZY)
@@ -84,29 +85,22 @@ class Bag(Recording):
         """Yields topic, type, serialised message, and s of its recording."""
         try:
             with Reader(self._storage) as reader:
+                if reader.compression_mode == "message":  # unfolded here, with a bound
+                    plain = reader.storage.metadata._replace(compression_mode=None)
+                    reader.storage.metadata = plain
                 connections = [
                     c for c in reader.connections if c.topic in topics and c.msgtype in IMAGE_TYPES
                 ]
                 for connection, received, data in reader.messages(connections=connections):
-                    yield connection.topic, connection.msgtype, data, received * 1e-9
+                    plain_data = unfold_message(data)
+                    yield connection.topic, connection.msgtype, plain_data, received * 1e-9
         except Exception as error:
             raise _damaged(self.path, error) from error
 
 
-def _storage(path: Path) -> Path:
-    """Returns what to open: a bag's directory, or its only file if the index file is missing."""
-    if path.is_file() or (path / "metadata.yaml").exists():
-        return path
-    files = [file for file in sorted(path.iterdir()) if file.suffix in BAG_SUFFIXES]
-    if len(files) != 1:
-        raise RecordingError(
-            f"{path} is no rosbag2: it has no metadata.yaml and {len(files)} .mcap or .db3 files; "
-            "expected a directory as `ros2 bag record` makes it."
-        )
-    return files[0]
-
-
 def _damaged(path: Path, error: Exception) -> RecordingError:
+    if isinstance(error, TooLarge):
+        return RecordingError(f"{path} is not read: {one_line(error)}; no camera sends that.")
     return RecordingError(
         f"{path} cannot be read as a rosbag2; it is damaged or was not closed (`ros2 bag reindex` "
         f"may help), and the reader says: {one_line(error)}."

@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 
 from topreward_ros.video.bag import Bag
-from topreward_ros.video.recording import BAG_SUFFIXES, Recording, RecordingError
+from topreward_ros.video.bag_files import is_bag_file
+from topreward_ros.video.recording import Recording, RecordingError
 from topreward_ros.video.video_file import VideoFile
 
 
@@ -28,7 +29,7 @@ def open_recording(path: str | Path, fps: float | None = None) -> Recording:
             f"{path} does not exist; expected a rosbag2 directory, an .mcap or .db3 file, or a "
             "video file."
         )
-    if path.is_file() and path.suffix not in BAG_SUFFIXES:
+    if path.is_file() and not is_bag_file(path):
         return VideoFile(path, fps)
     if fps is not None:
         raise RecordingError(
