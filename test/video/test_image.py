@@ -247,6 +247,13 @@ def test_a_missing_stamp_is_refused():
         stamp_seconds(message)
 
 
+@pytest.mark.parametrize("seconds", [-1, -(2**31)])
+def test_a_negative_stamp_is_called_that(seconds):
+    message = SimpleNamespace(header=Header(stamp=Time(sec=seconds, nanosec=5), frame_id=""))
+    with pytest.raises(StampError, match=rf"stamp is negative \(header.stamp is {seconds}.000 s\)"):
+        stamp_seconds(message)
+
+
 # --- refused -----------------------------------------------------------------------------------
 
 

@@ -28,18 +28,23 @@ class ImageMessage(Protocol):
 
 
 class StampError(ValueError):
-    """An image message without a time stamp."""
+    """An image message without a time stamp that can be one."""
 
 
 def stamp_seconds(message: ImageMessage) -> float:
     """Returns the camera's time, `header.stamp`, in seconds.
 
     Raises:
-        StampError: the stamp is zero, which is how a driver leaves it out.
+        StampError: the stamp is zero, which is how a driver leaves it out, or negative.
     """
     stamp = message.header.stamp
     seconds = int(stamp.sec) + int(stamp.nanosec) * 1e-9
-    if seconds <= 0:
+    if seconds < 0:
+        raise StampError(
+            f"The image's time stamp is negative (header.stamp is {seconds:.3f} s); expected "
+            "seconds after 1970, or after a simulation's start: set the clock of the camera driver."
+        )
+    if seconds == 0:
         raise StampError(
             "The image has no time stamp (header.stamp is zero); a frame's time is part of what "
             "the model reads, so let the camera driver stamp its images."
