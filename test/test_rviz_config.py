@@ -103,3 +103,11 @@ def test_foxgloves_panels_are_all_laid_out_and_read_fields_that_are_there():
         layout["configById"]["Image!overlay"]["imageMode"]["imageTopic"]
         == (TOPICS["rviz_default_plugins/Image"])
     )
+
+
+@pytest.mark.parametrize("name", ["topreward", "topreward_overlay"])
+def test_rvizs_window_is_arranged(name):
+    """Without a state five panels share one column, and the 3D view is a sliver."""
+    window = rviz(name)["Window Geometry"]
+    assert bytes.fromhex(window["QMainWindow State"])[:4] == b"\0\0\0\xff"  # Qt's own mark
+    assert window["Width"] >= 1280 and window["Height"] >= 800

@@ -51,7 +51,7 @@ def test_no_marker_is_ever_without_extent_or_longer_than_the_track(value):
     for marker in made(times=[0.0], progress=[value]):
         sides = [marker.scale.x, marker.scale.y, marker.scale.z]
         if marker.type == Marker.TEXT_VIEW_FACING:
-            sides = [marker.scale.z]
+            sides = [marker.scale.x, marker.scale.z]
         assert all(0 < side <= LENGTH + 1e-9 for side in sides)
 
 
@@ -77,3 +77,32 @@ def test_the_text_has_the_instruction_progress_and_log_probability():
 def test_a_long_instruction_is_cut_to_two_lines():
     lines = describe(OverlayState(instruction="very " * 60 + "long")).split("\n")
     assert len(lines) == 3 and all(len(line) <= 40 for line in lines)
+
+
+def test_a_space_is_as_wide_as_the_letters_ask_for():
+    """RViz takes it from scale.x, and for letters of 1 m where that is 0 (ros2/rviz 1336)."""
+    text, *_ = made()
+    assert text.scale.x == pytest.approx(0.5 * HEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "shown"),
+    [
+        ("Räum die Straße auf", "Raum die Strasse auf"),
+        ("put the café’s cup … away", "put the cafe's cup ... away"),
+        ("把红色方块放到盘子上", "BaHongSeFangKuaiFangDaoPanZiShang"),
+        ("положи куб", "polozhi kub"),
+    ],
+)
+def test_letters_that_rvizs_font_lacks_are_written_in_ascii(instruction, shown):
+    text = made_of(instruction)
+    assert text.isascii() and text.split("\n")[0] == shown
+
+
+def test_lines_are_cut_as_they_are_shown():
+    lines = made_of("把红色方块放到盘子上 " * 9).split("\n")
+    assert len(lines) == 3 and all(len(line) <= 40 for line in lines)
+
+
+def made_of(instruction):
+    return episode_markers(OverlayState(instruction), "world", PLACE, HEIGHT).markers[0].text

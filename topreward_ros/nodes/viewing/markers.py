@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 
+from anyascii import anyascii
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -17,6 +18,8 @@ BAR_LENGTH = 8.0
 """Of the bar, in heights of the letters."""
 BAR_THICKNESS = 0.5
 """Of the bar, in heights of the letters."""
+SPACE_WIDTH = 0.5
+"""Of a space, in heights of the letters; RViz takes letters of 1 m where a marker says nothing."""
 THINNEST = 1e-3
 """m; RViz warns of markers without extent."""
 LINE_LENGTH = 40
@@ -45,6 +48,7 @@ def episode_markers(
     above = z + thickness + 0.6 * text_height * len(lines) + 0.4 * text_height
     text = _marker(TEXT, Marker.TEXT_VIEW_FACING, frame_id, (x, y, above), accent)
     text.text = "\n".join(lines)
+    text.scale.x = SPACE_WIDTH * text_height
     text.scale.z = float(text_height)
     if not state.success:
         text.color = _color(INK)
@@ -59,13 +63,17 @@ def episode_markers(
 
 
 def describe(state: OverlayState) -> str:
-    """Returns the markers' text: the instruction, then progress, log-probability and success."""
+    """Returns the markers' text: the instruction, then progress, log-probability and success.
+
+    It is ASCII, for RViz's font has gaps in the place of other letters.
+    """
     figures = [f"{100 * _progress(state):.0f} %" if len(state.progress) else "waiting"]
     if state.log_prob is not None and math.isfinite(state.log_prob):
         figures.append(f"log p {state.log_prob:.2f}")
     if state.success:
         figures.append("SUCCESS")
-    instruction = textwrap.wrap(state.instruction, LINE_LENGTH, max_lines=2, placeholder=" ...")
+    ascii_ = anyascii(state.instruction)
+    instruction = textwrap.wrap(ascii_, LINE_LENGTH, max_lines=2, placeholder=" ...")
     return "\n".join([*instruction, "   ".join(figures)])
 
 
