@@ -30,6 +30,13 @@ def latched(depth: int = 1) -> QoSProfile:
     )
 
 
+def ending(event: EpisodeEvent) -> str:
+    """Returns in a word or two how an episode ended: why, and its outcome where that says more."""
+    reason, outcome = event.termination_reason, event.outcome
+    said = ("", reason, EpisodeEvent.OUTCOME_UNLABELLED)
+    return reason if outcome in said else f"{reason}, {outcome}"
+
+
 def time_message(seconds: float) -> Time:
     """Returns `builtin_interfaces/Time` of seconds, to the nearest nanosecond."""
     whole = math.floor(seconds)  # first: seconds * 1e9 has 256 ns steps today

@@ -89,7 +89,7 @@ def test_a_space_is_as_wide_as_the_letters_ask_for():
     ("instruction", "shown"),
     [
         ("Räum die Straße auf", "Raum die Strasse auf"),
-        ("put the café’s cup … away", "put the cafe's cup ... away"),
+        ("put the café\u2019s cup … away", "put the cafe's cup ... away"),
         ("把红色方块放到盘子上", "BaHongSeFangKuaiFangDaoPanZiShang"),
         ("положи куб", "polozhi kub"),
     ],

@@ -75,6 +75,9 @@ class Bench:
         ]
         self.readings = self.node.create_publisher(RewardStamped, "reward_node/reading", 10)
         self.events = self.node.create_publisher(EpisodeEvent, "reward_node/event", latched(10))
+        self.managers = self.node.create_publisher(
+            EpisodeEvent, "episode_manager/episode_event", latched(10)
+        )
         self.seen: list[Image] = []
         self.marked: list[MarkerArray] = []
         self._executor = SingleThreadedExecutor()
@@ -86,7 +89,7 @@ class Bench:
         self.wait(self._matched)
 
     def _matched(self) -> bool:
-        publishers = [*self.cameras, self.readings, self.events]
+        publishers = [*self.cameras, self.readings, self.events, self.managers]
         return all(one.get_subscription_count() for one in publishers) and all(
             one.get_publisher_count() for one in self.outputs
         )
@@ -191,6 +194,38 @@ def test_the_end_of_an_episode_is_written_on_it_and_the_curve_stays():
         ended.termination_reason = EpisodeEvent.REASON_TIMEOUT
         live.events.publish(ended)
         live.shows(draw_overlay(picture(), state(model="ended: timeout")))
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome", "written"),
+    [
+        ("success", "success", "success"),
+        ("timeout", "failure", "timeout, failure"),
+        ("canceled", "unlabelled", "canceled"),
+    ],
+)
+@pytest.mark.parametrize("manager_first", [True, False])
+def test_the_end_of_a_managed_episode_is_what_its_manager_says(
+    manager_first, reason, outcome, written
+):
+    """The reward node knows only that the manager deactivated it."""
+    node_says = EpisodeEvent(
+        event="stopped", episode_id="a", termination_reason="deactivated", outcome="unlabelled"
+    )
+    manager_says = EpisodeEvent(
+        event="stopped", episode_id="a", termination_reason=reason, outcome=outcome
+    )
+    with bench() as live:
+        live.cameras[0].publish(image(picture()))
+        live.readings.publish(reading(0.0, 0.1))
+        live.readings.publish(reading(4.0, 0.6))
+        live.wait(lambda: live.marked and "60 %" in live.marked[-1].markers[0].text)
+        first, second = (live.managers, manager_says), (live.events, node_says)
+        for publisher, message in (first, second) if manager_first else (second, first):
+            count = len(live.marked)
+            publisher.publish(message)
+            live.wait(lambda count=count: len(live.marked) > count)
+        live.shows(draw_overlay(picture(), state(model=f"ended: {written}")))
 
 
 @pytest.mark.parametrize(("layout", "shown"), [("column", "column"), ("main_inset", "grid")])

@@ -10,7 +10,7 @@ from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.diagnostics import diagnostic_array, diagnostic_status
 from topreward_ros.nodes.manager.managed_episode import BLIND, ManagedEpisode
 from topreward_ros.nodes.manager.stop_actions import StopResult
-from topreward_ros.nodes.messages import ACKNOWLEDGED, event_message, latched
+from topreward_ros.nodes.messages import ACKNOWLEDGED, ending, event_message, latched
 from topreward_ros.nodes.waiting import Waiting
 
 KEPT_EVENTS = 100
@@ -45,11 +45,11 @@ class ManagerOutputs:
 
     def stopped(self, episode: ManagedEpisode) -> None:
         """Tells that an episode has ended."""
+        event = self._publish(episode, EpisodeEvent.STOPPED)
         self._log(
             f"Episode {episode.episode_id} has ended after {episode.duration:.1f} s: "
-            f"{episode.reason}, {episode.outcome}. {episode.detail}"
+            f"{ending(event)}. {episode.detail}"
         )
-        self._publish(episode, EpisodeEvent.STOPPED)
         self._done.publish(Bool(data=True))
 
     def stop_action(self, episode: ManagedEpisode, result: StopResult) -> None:
@@ -132,12 +132,13 @@ class ManagerOutputs:
 
     def _publish(
         self, episode: ManagedEpisode, event: str, detail: str = "", reason: str = ""
-    ) -> None:
+    ) -> EpisodeEvent:
         stamp = self._node.get_clock().now().to_msg()
         message = episode.event(event, stamp, self._waiting.now(), detail)
         if reason:
             message.termination_reason = reason
         self._event.publish(message)
+        return message
 
     def _log(self, text: str) -> None:
         self._node.get_logger().info(text)

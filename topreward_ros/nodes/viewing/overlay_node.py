@@ -40,6 +40,8 @@ LOOK_UP_PERIOD = 1.0
 SHARED = ("cameras", "transport", "layout")
 """Parameters that are the reward node's where none are given here."""
 QUEUE = 20
+KEPT_EVENTS = 10
+"""Of the manager: its stop actions are told after the end that is to be shown."""
 
 
 class OverlayNode(PrintableNode):
@@ -75,6 +77,10 @@ class OverlayNode(PrintableNode):
         self.create_subscription(RewardStamped, f"{source}/reading", self._on_reading, QUEUE)
         # The newest event alone: an older one says nothing of what is to be shown now.
         self.create_subscription(EpisodeEvent, f"{source}/event", self._on_event, latched())
+        managers = f"{self._given.episode_manager.rstrip('/')}/episode_event"
+        self.create_subscription(
+            EpisodeEvent, managers, self._on_managers_event, latched(KEPT_EVENTS)
+        )
         self._client = self.create_client(GetParameters, f"{source}/get_parameters")
         own = self._given.own_cameras
         if own:
@@ -129,6 +135,10 @@ class OverlayNode(PrintableNode):
 
     def _on_event(self, message: EpisodeEvent) -> None:
         self._episode.take_event(message)
+        self._show_markers()
+
+    def _on_managers_event(self, message: EpisodeEvent) -> None:
+        self._episode.take_managers_event(message)
         self._show_markers()
 
     def _show_markers(self) -> None:

@@ -19,6 +19,9 @@ class OverlayParameters:
     reward_node: str = parameter(
         "reward_node", "Name of the reward node; relative: in this namespace."
     )
+    episode_manager: str = parameter(
+        "episode_manager", "Name of the manager, if there is one; relative: in this namespace."
+    )
     cameras: tuple[str, ...] = parameter(
         ("",), 'Image topics; [""]: those of the reward node, with its transport and layout.'
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.messages import ending
 from topreward_ros.video.overlay import OverlayState
 
 MAX_POINTS = 4000
@@ -36,14 +37,19 @@ class WatchedEpisode:
         if message.event == EpisodeEvent.STARTED and message.episode_id != self._id:
             self._begin(message.episode_id, message.instruction)
         elif message.event == EpisodeEvent.STOPPED and message.episode_id == self._id:
-            self._ended = message.termination_reason
+            self._ended = ending(message)
+
+    def take_managers_event(self, message: EpisodeEvent) -> None:
+        """Takes an event of the manager in, whose word on an end counts more than the node's."""
+        if message.event == EpisodeEvent.STOPPED and message.episode_id == self._id:
+            self._concluded = ending(message)
 
     def state(self) -> OverlayState:
         """Returns what is to be shown now."""
         last = self._last
         note = last.model.rstrip("/").rsplit("/", 1)[-1] if last else ""
-        if self._ended:
-            note = f"ended: {self._ended}"
+        if ended := self._concluded or self._ended:
+            note = f"ended: {ended}"
         return OverlayState(
             instruction=self._instruction,
             times=self._times,
@@ -62,7 +68,7 @@ class WatchedEpisode:
         self._progress: list[float] = []
         self._last: RewardStamped | None = None
         self._success_time: float | None = None
-        self._ended = ""
+        self._ended = self._concluded = ""
 
 
 def _finite(value: float) -> float | None:
