@@ -2,20 +2,33 @@
 
 ros2 launch topreward_ros demo.launch.py episode:=failure
 
-Both nodes stay after the last picture, until Ctrl-C, so that RViz or PlotJuggler can look on. The
-live view, the film and the plot come with `ros2 run topreward_ros demo` or `make demo`.
+After the last picture the episode ends, and reward_node stays until Ctrl-C, so that RViz or
+PlotJuggler can look on. The live view, the film and the plot come with
+`ros2 run topreward_ros demo` or `make demo`.
 """
 
 from __future__ import annotations
 
 from launch import Action, LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    OpaqueFunction,
+    RegisterEventHandler,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import matches_action
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
+from lifecycle_msgs.msg import Transition
 
 from topreward_ros.nodes.running.demo_episode import choose_episode, model_environment
 
+LAST_READING = 3.0
+"""s that the last pictures get to be scored."""
 ARGUMENTS = [
     DeclareLaunchArgument(
         "episode", default_value="success", description="success, failure, a bag or a video file."
@@ -51,7 +64,6 @@ def nodes(context: LaunchContext) -> list[Action]:
         "rate": float(given["rate"]),
         "quality": episode.quality,
         "wait_for_subscribers": 1,
-        "shutdown_when_done": False,
     }
     common = {"package": "topreward_ros", "namespace": "topreward", "output": "screen"}
     watching = LifecycleNode(
@@ -66,7 +78,17 @@ def nodes(context: LaunchContext) -> list[Action]:
     ready = OnStateTransition(
         target_lifecycle_node=watching, goal_state="active", entities=[playing]
     )
-    return [RegisterEventHandler(ready), watching]
+    # A recording that has ended is no lost camera.
+    end = EmitEvent(
+        event=ChangeState(
+            lifecycle_node_matcher=matches_action(watching),
+            transition_id=Transition.TRANSITION_DEACTIVATE,
+        )
+    )
+    ended = OnProcessExit(
+        target_action=playing, on_exit=[TimerAction(period=LAST_READING, actions=[end])]
+    )
+    return [RegisterEventHandler(ready), RegisterEventHandler(ended), watching]
 
 
 def generate_launch_description() -> LaunchDescription:

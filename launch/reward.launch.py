@@ -1,6 +1,6 @@
 """Starts reward_node beside a robot's drivers and brings it up; more by argument.
 
-ros2 launch topreward_ros reward.launch.py rig:=so101 instruction:="put the cube on the disc"
+ros2 launch topreward_ros reward.launch.py rig:=so101 instruction:="fold the towel"
 
 manager:=true runs episodes when they are asked for, and the rig's stop actions; overlay:=true and
 rviz:=true show them; rosetta:=true gives reward and end of episode the names that rosetta reads.
@@ -8,12 +8,17 @@ rviz:=true show them; rosetta:=true gives reward and end of episode the names th
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ament_index_python import packages
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.conditions import InvalidConditionExpressionError, evaluate_condition_expression
+from launch.substitutions import TextSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -72,9 +77,7 @@ ARGUMENTS = [
         for name, text in OVERRIDES.items()
     ),
     *(
-        DeclareLaunchArgument(
-            name, default_value=default, choices=["true", "false"], description=text
-        )
+        DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in SWITCHES.items()
     ),
 ]
@@ -83,7 +86,7 @@ ARGUMENTS = [
 def nodes(context: LaunchContext) -> list[Node]:
     """Returns the nodes, with the values that the launch arguments have by now."""
     given = context.launch_configurations
-    asked = {name: given[name] == "true" for name in SWITCHES}
+    asked = {name: truth(name, given[name]) for name in SWITCHES}
     files = [str(path) for path in parameter_files(given["rig"], given["params_file"])]
 
     def node(executable: str, **parameters: Any) -> Node:
@@ -101,7 +104,7 @@ def nodes(context: LaunchContext) -> list[Node]:
             respawn=asked["respawn"],
             respawn_delay=2.0,
             output="screen",
-            emulate_tty=True,
+            emulate_tty=sys.stdout.isatty(),  # colours are for a terminal, not for a file
         )
 
     overrides = {
@@ -113,18 +116,34 @@ def nodes(context: LaunchContext) -> list[Node]:
     # The manager brings the reward node up itself.
     overrides["autostart"] = asked["autostart"] and not asked["manager"]
     return [
-        # First, for launch leaves behind what it has started when a package is not there.
-        *([rviz(given, files, respawn=asked["respawn"])] if asked["rviz"] else []),
+        *([rviz(given, files)] if asked["rviz"] else []),
         node("reward_node", **overrides),
         *([node("episode_manager")] if asked["manager"] else []),
         *([node("overlay_node")] if asked["overlay"] or asked["rviz"] else []),
     ]
 
 
-def rviz(given: dict[str, str], files: list[str], *, respawn: bool) -> Node:
+def truth(name: str, written: str) -> bool:
+    """Returns a switch's value, written in any way that launch knows.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return evaluate_condition_expression(LaunchContext(), [TextSubstitution(text=written)])
+    except InvalidConditionExpressionError:
+        raise ValueError(f"{name} is {written!r}; expected true or false.") from None
+
+
+def rviz(given: dict[str, str], files: list[str]) -> Node:
     """Returns RViz with a file, or with a configuration of this package by its name.
 
-    It looks from the frame in which the parameter files place the markers, at this namespace.
+    It looks from the frame in which the parameter files place the markers, at this namespace. It is
+    never started again: who closes its window means it.
+
+    Raises:
+        RuntimeError: it is not installed.
+        ValueError: there is no such file.
     """
     wanted, namespace = given["rviz_config"], given["namespace"]
     known = {path.stem: path for path in package_directory("config").glob("rviz/*.rviz")}
@@ -133,6 +152,14 @@ def rviz(given: dict[str, str], files: list[str], *, respawn: bool) -> Node:
         raise ValueError(
             f"rviz_config is {wanted!r}; expected {', '.join(sorted(known))} or a file."
         )
+    try:
+        packages.get_package_prefix("rviz2")
+    except packages.PackageNotFoundError:
+        raise RuntimeError(
+            "rviz2 is not installed here, and rviz:=true asks for it: apt install "
+            f"ros-{os.environ.get('ROS_DISTRO', 'jazzy')}-rviz2, or leave rviz:=true out and watch "
+            "from another machine, or with `ros2 run topreward_ros monitor`."
+        ) from None
     frame: list[str] = []
     for file in files:
         section = (load_yaml(read_small(Path(file))) or {}).get("/**/overlay_node", {})
@@ -143,8 +170,6 @@ def rviz(given: dict[str, str], files: list[str], *, respawn: bool) -> Node:
         executable="rviz2",
         arguments=["-d", str(path), *frame],
         remappings=[(f"/topreward/{topic}", f"/{namespace.strip('/')}/{topic}") for topic in SHOWN],
-        respawn=respawn,
-        respawn_delay=2.0,
     )
 
 

@@ -16,7 +16,8 @@ from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_pytest.actions import ReadyToTest
 
-from topreward_msgs.msg import RewardStamped
+from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.messages import latched
 
 PATIENCE = 240.0
 
@@ -32,23 +33,29 @@ def started():
 
 
 @pytest.mark.launch(fixture=started)
-def test_the_shipped_episode_is_read_by_the_demo_model():
+def test_the_shipped_episode_is_read_by_the_demo_model_and_its_end_is_no_fault():
     rclpy.init()
     node = rclpy.create_node("observer")
     enough = rclpy.task.Future()
-    readings = []
+    readings, events = [], []
 
     def keep(reading):
         readings.append(reading)
-        # A busy machine merges updates: it gives fewer readings, and leaves no frame out.
-        if reading.frames >= 14 and not enough.done():
+
+    def end(event):
+        events.append(event)
+        if event.event == EpisodeEvent.STOPPED and not enough.done():
             enough.set_result(None)
 
+    node.create_subscription(EpisodeEvent, "/topreward/reward_node/event", end, latched(10))
     node.create_subscription(RewardStamped, "/topreward/reward_node/reading", keep, 10)
     rclpy.spin_until_future_complete(node, enough, timeout_sec=PATIENCE)
     node.destroy_node()
     rclpy.shutdown()
     assert enough.done(), f"{len(readings)} readings"
+    assert [event.event for event in events] == [EpisodeEvent.STARTED, EpisodeEvent.STOPPED]
+    # A busy machine merges updates: it gives fewer readings, and leaves no frame out.
+    assert readings[-1].frames >= 14 and readings[-1].success
     assert {reading.model for reading in readings} == {"demo"}
     assert all(reading.log_prob < 0.0 for reading in readings)
     times = [reading.episode_time for reading in readings]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import runpy
 
+import ament_index_python.packages
 import pytest
 from repository import ROOT
 
@@ -38,13 +39,69 @@ def test_arguments_choose_the_nodes(arguments, expected, missing):
     assert not any(part in text for part in missing), text
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("True", True), ("TRUE", True), ("1", True), ("False", False), ("0", False), ("false", False)],
+)
+def test_a_switch_takes_what_launch_takes_for_a_truth_value(written, meant):
+    for name, part in (("overlay", "overlay_node"), ("rviz", "rviz2"), ("rosetta", ":=/reward")):
+        assert (part in "\n".join(command_lines(**{name: written}))) is meant
+
+
+def test_a_switch_that_is_neither_true_nor_false_is_named():
+    with pytest.raises(ValueError, match="overlay is 'perhaps'; expected true or false"):
+        command_lines(overlay="perhaps")
+
+
+def test_without_rviz_its_package_is_named(monkeypatch):
+    found = ament_index_python.packages.get_package_prefix
+
+    def without(package):
+        if package == "rviz2":
+            raise ament_index_python.packages.PackageNotFoundError(package)
+        return found(package)
+
+    monkeypatch.setattr(ament_index_python.packages, "get_package_prefix", without)
+    with pytest.raises(RuntimeError, match=r"rviz2 is not installed.*apt install ros-.*-rviz2"):
+        command_lines(rviz="true")
+
+
+@pytest.mark.parametrize("respawn", ["true", "false"])
+def test_rviz_can_be_closed_whatever_is_started_again(respawn):
+    nodes = made(rviz="true", manager="true", respawn=respawn)
+    again = {node.node_executable: node._ExecuteLocal__respawn for node in nodes}
+    assert again.pop("rviz2") is False
+    assert set(again.values()) == {respawn == "true"}
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_colours_are_for_a_terminal(monkeypatch, terminal):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    assert {node.emulate_tty for node in made(manager="true", overlay="true")} == {terminal}
+
+
 def test_an_rviz_configuration_that_is_not_there_is_named_with_those_that_are():
     with pytest.raises(ValueError, match="rviz_config is 'teapot'; expected topreward, topr"):
         command_lines(rviz="true", rviz_config="teapot")
 
 
-def command_lines(**arguments: str) -> list[str]:
-    """Returns each node's arguments, with remappings."""
+@pytest.fixture(autouse=True)
+def rviz_there(monkeypatch):
+    """RViz need not be installed here."""
+    found = ament_index_python.packages.get_package_prefix
+    monkeypatch.setattr(
+        ament_index_python.packages,
+        "get_package_prefix",
+        lambda package: "/opt/ros/any" if package == "rviz2" else found(package),
+    )
+
+
+def made(**arguments: str) -> list:
+    """Returns the nodes."""
+    return _made(arguments)[1]
+
+
+def _made(arguments: dict[str, str]) -> tuple[LaunchContext, list]:
     file = runpy.run_path(str(FILE))
     context = LaunchContext()
     for argument in file["ARGUMENTS"]:
@@ -53,8 +110,14 @@ def command_lines(**arguments: str) -> list[str]:
             perform_substitutions(context, default) if default else ""
         )
     context.launch_configurations.update(arguments)
+    return context, file["nodes"](context)
+
+
+def command_lines(**arguments: str) -> list[str]:
+    """Returns each node's arguments, with remappings."""
+    context, nodes = _made(arguments)
     lines = []
-    for node in file["nodes"](context):
+    for node in nodes:
         node._perform_substitutions(context)
         words = [part.text for parts in node.cmd for part in parts if hasattr(part, "text")]
         renamed = [":=".join(pair) for pair in node.expanded_remapping_rules or ()]
