@@ -1,13 +1,13 @@
 # Everything here runs in the workspace that scripts/setup makes inside of the repository.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast lint format benchmark clean
+.PHONY: help setup demo run label calibrate monitor replay test test-fast lint format benchmark clean
 
 ENV := . scripts/env.sh
 EPISODE ?= success
 export EPISODE INSTRUCTION MODEL RIG PARAMS
 # What is given reaches the shell letter by letter: make would run a $(shell ...) in it, and drop $5.
-GIVEN := EPISODE INSTRUCTION MODEL RIG PARAMS DEMO_ARGS RUN_ARGS PYTEST_ARGS BENCHMARK_ARGS
+GIVEN := EPISODE INSTRUCTION MODEL RIG PARAMS ARGS DEMO_ARGS RUN_ARGS PYTEST_ARGS BENCHMARK_ARGS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 
 help: ## Show this list
@@ -24,6 +24,18 @@ run: setup ## Start the nodes: make run RIG=so101 INSTRUCTION="..." [MODEL=...] 
 	@$(ENV) && exec python -m topreward_ros.nodes.programs stack $${RIG:+--rig "$$RIG"} \
 	  $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${MODEL:+--model "$$MODEL"} \
 	  $${PARAMS:+--params-file "$$PARAMS"} $(RUN_ARGS)
+
+label: setup ## Label a recording: make label ARGS='my_bag --instruction "..." --output my.csv' (or -h)
+	@$(ENV) && exec python -m topreward_ros.commands label $(ARGS)
+
+calibrate: setup ## Choose a success threshold: make calibrate ARGS="recordings/ --model demo" (or -h)
+	@$(ENV) && exec python -m topreward_ros.commands calibrate $(ARGS)
+
+monitor: setup ## Watch a running reward node in the terminal: make monitor [ARGS=-h]
+	@$(ENV) && exec python -m topreward_ros.nodes.programs monitor $(ARGS)
+
+replay: setup ## Play a recording on camera topics: make replay ARGS="--ros-args -p path:=my_bag"
+	@$(ENV) && exec python -m topreward_ros.nodes.programs replay_node $(ARGS)
 
 # A file's tests stay together: some share processes. Tests mostly wait: more workers than cores pay.
 WORKERS ?= 3

@@ -28,6 +28,8 @@ NO_NETWORK = (
     "IncompleteRead",
 )
 
+NO_SUCH_BUILD = ("No matching distribution", "Could not find")
+
 
 def listed(path: Path) -> list[str]:
     """Returns the requirements of a file in pip's format."""
@@ -130,18 +132,24 @@ def choose_torch(pip: Pip, models: list[str], gpu: bool) -> tuple[list[str], lis
 
     Returns:
         The requirements with torch's build named, and the addresses of what they download.
+
+    Raises:
+        SetupError: no build can be installed; what pip says of the usual one.
     """
     torch = next(item for item in models if item.startswith("torch=="))
     number = torch.split("==")[1]
     others = [item for item in models if item != torch]
     # "+cpu" is the local version of CPU builds; "===" keeps pip from preferring one of those.
-    for build in (f"torch==={number}",) if gpu else (f"torch=={number}+cpu",):
-        try:
-            return [build, *others], pip.plan(build, *others)
-        except SetupError as error:
-            if "No matching distribution" not in str(error) and "Could not find" not in str(error):
-                raise
-    return models, pip.plan(*models)
+    build = f"torch==={number}" if gpu else f"torch=={number}+cpu"
+    try:
+        return [build, *others], pip.plan(build, *others)
+    except SetupError as error:
+        # Whatever it was, a constraint of pip's settings for one: if it is not this build, the next
+        # plan fails too, and says so.
+        chosen = models, pip.plan(*models)
+        if not any(words in str(error) for words in NO_SUCH_BUILD):
+            print(f"setup: {build} cannot be planned here, so the usual build is taken: {error}")
+        return chosen
 
 
 def beside_ros(requirements: list[str]) -> list[str]:

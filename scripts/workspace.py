@@ -136,7 +136,7 @@ def install_models(requirements: list[str], pip: Pip) -> None:
     say(f"installing torch {build} and transformers: a download of {amount}")
     if cuda and not gpu:
         say(
-            "  this machine has no GPU, but the package index offers no CPU build; the smaller one "
+            "  this machine has no GPU, but pip's settings give no CPU build; the smaller one "
             "comes with PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu scripts/setup"
         )
     if size is not None:

@@ -77,9 +77,31 @@ def test_texts_arrive_letter_by_letter(place, target, names, way, text) -> None:
 def test_what_is_not_given_is_not_passed_on(place) -> None:
     assert called(place, "demo") == ["--episode", "success"]
     assert called(place, "run") == []
+    assert called(place, "label") == called(place, "calibrate") == called(place, "replay") == []
 
 
-@pytest.mark.parametrize(("target", "name"), [("demo", "DEMO_ARGS"), ("run", "RUN_ARGS")])
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        *(("demo", "DEMO_ARGS"), ("run", "RUN_ARGS")),
+        *((command, "ARGS") for command in ("label", "calibrate", "replay", "monitor")),
+    ],
+)
 def test_further_arguments_are_words_of_the_shell_and_not_of_make(place, target, name) -> None:
     arguments = called(place, target, f"{name}=--rate 0.5 --x 'a $(shell touch owned) $$b'")
     assert arguments[-4:] == ["--rate", "0.5", "--x", "a $(shell touch owned) $$b"]
+
+
+@pytest.mark.parametrize(
+    ("target", "program"),
+    [
+        ("label", ["topreward_ros.commands", "label"]),
+        ("calibrate", ["topreward_ros.commands", "calibrate"]),
+        ("monitor", ["topreward_ros.nodes.programs", "monitor"]),
+        ("replay", ["topreward_ros.nodes.programs", "replay_node"]),
+    ],
+)
+def test_each_command_has_a_front_of_its_own_that_runs_where_no_ros_is(place, target, program):
+    called(place, target, "ARGS='a b' c")
+    words = json.loads((place / "called.json").read_text())
+    assert words == ["-m", *program, "a b", "c"]

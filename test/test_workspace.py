@@ -80,6 +80,26 @@ def test_with_a_gpu_the_usual_build_is_taken_though_a_cpu_build_is_offered(pip, 
     assert any(address.endswith("torch-2.13.0-py3-none-any.whl") for address in addresses)
 
 
+@pytest.mark.parametrize("way", ["environment", "configuration"])
+def test_where_a_constraint_keeps_the_cpu_build_away_the_usual_one_follows_and_it_is_said(
+    pip, index, tmp_path, monkeypatch, capsys, way
+):
+    """There pip says "conflicting dependencies", and not that there was no such build."""
+    index("torch", "2.13.0")
+    index("torch", "2.13.0+cpu")
+    (tmp_path / "constraints.txt").write_text("torch===2.13.0\n")
+    if way == "environment":
+        monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
+    else:
+        (tmp_path / "pip.conf").write_text(f"[global]\nconstraint = {tmp_path}/constraints.txt\n")
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    chosen, addresses = packages.choose_torch(pip, MODELS, gpu=False)
+    assert chosen == MODELS
+    assert any(address.endswith("torch-2.13.0-py3-none-any.whl") for address in addresses)
+    said = capsys.readouterr().out
+    assert "torch==2.13.0+cpu cannot be planned" in said and "the usual build" in said
+
+
 def test_a_version_that_nobody_offers_is_named(pip, index):
     with pytest.raises(SetupError, match=r"torch==2\.13\.0"):
         packages.choose_torch(pip, MODELS, gpu=False)
