@@ -25,7 +25,7 @@ from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
-from topreward_ros.nodes.replay.playback import NANO, Playback, Stamps
+from topreward_ros.nodes.replay.playback import NANO, Playback, Stamps, how_far
 from topreward_ros.nodes.replay.replay_node import to_ros
 from topreward_ros.video.image import decode
 from topreward_ros.video.opening import open_recording
@@ -401,6 +401,21 @@ def test_a_recording_of_one_picture_can_be_looped(tmp_path: Path) -> None:
     one: list[RecordedImage] = list(open_recording(write_bag(tmp_path / "bag")))[:1]
     cues = Playback(lambda: one, loop=True, stamps=Stamps.NOW).cues(now=0)
     assert [next(cues).stamp for _ in range(3)] == [0, NANO, 2 * NANO]
+
+
+def test_in_a_loop_it_says_how_far_the_pass_is_and_which_one(tmp_path: Path) -> None:
+    """Not "110 s played of 9 s"."""
+    recording = open_recording(write_bag(tmp_path / "bag"))
+    cues = Playback(lambda: recording.images([RAW]), loop=True).cues(now=0)
+    times = [index * STEP / NANO for index in range(COUNT)]
+    passes = [[next(cues) for _ in range(COUNT)] for _ in range(3)]
+    for number, each in enumerate(passes, start=1):
+        assert {cue.number for cue in each} == {number}
+        assert [cue.played for cue in each] == pytest.approx(times)
+    assert how_far(passes[0][-1], 9.0, 12) == (
+        f"{passes[0][-1].played:.0f} s played of 9 s, 12 pictures."
+    )
+    assert how_far(passes[2][0], 9.0, 30) == "Pass 3: 0 s played of 9 s, 30 pictures in all."
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])

@@ -340,3 +340,24 @@ def test_what_the_models_warn_of_is_in_the_nodes_log_while_the_node_lives(model)
         live.wait(told)
         assert told()[0].endswith("reward_node")
     assert not library.handlers
+
+
+def test_success_is_said_once_an_episode_also_where_no_manager_listens(model):
+    with stack(model, success_threshold=ALWAYS) as live:
+        said = []
+        live.node.create_subscription(Log, "/rosout", said.append, 100)
+        name = live.reward_node.get_logger().name
+
+        def told() -> list[Log]:
+            return [log for log in said if log.msg.startswith("Success at ") and log.name == name]
+
+        live.up()
+        live.play(0, 8)
+        live.wait(told)
+        live.reset()
+        live.play(9, 17)
+        live.wait(lambda: len(told()) == 2)
+        live.linger(0.3)
+        first, _ = told()
+        assert first.level == int.from_bytes(Log.INFO) and len(told()) == 2
+        assert "put the red cube on the disc" in first.msg

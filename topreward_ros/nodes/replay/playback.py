@@ -7,6 +7,7 @@ twice the speed has the stamps of the episode, and so the same readings.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Cue:
         recorded: ns, as it was recorded.
         topic: where it was recorded.
         message: the recording's own message.
+        number: of the pass, 1 first.
+        played: s of camera time since the pass began.
     """
 
     due: float
@@ -47,6 +50,8 @@ class Cue:
     recorded: int
     topic: str
     message: ImageMessage
+    number: int
+    played: float
 
 
 class Playback:
@@ -89,17 +94,18 @@ class Playback:
         """
         passed = 0  # ns of camera time in earlier passes
         due = 0.0
-        while True:
+        for number in itertools.count(1):
             first = newest = None
             count = 0
             for topic, _, message in self._images():
                 recorded = stamp_of(message)
                 if first is None:
                     first = newest = recorded
-                elapsed = passed + recorded - first
+                played = recorded - first
+                elapsed = passed + played
                 due = max(due, elapsed / NANO / self._rate)
                 stamp = now + elapsed if self._stamps is Stamps.NOW else recorded
-                yield Cue(due, stamp, recorded, topic, message)
+                yield Cue(due, stamp, recorded, topic, message, number, played / NANO)
                 newest = max(newest, recorded)
                 count += 1
             if first is None or newest is None:
@@ -109,6 +115,18 @@ class Playback:
             # The next pass follows after one mean spacing, so that time never stands still.
             span = newest - first
             passed += span + (span // (count - 1) if count > 1 and span else NANO)
+
+
+def how_far(cue: Cue, duration: float, pictures: int) -> str:
+    """Returns in one sentence how far a playback is.
+
+    Args:
+        cue: the last one that was published.
+        duration: s, of the recording.
+        pictures: published so far, in all passes.
+    """
+    played = f"{cue.played:.0f} s played of {duration:.0f} s, {pictures} pictures"
+    return f"{played}." if cue.number == 1 else f"Pass {cue.number}: {played} in all."
 
 
 def stamp_of(message: ImageMessage) -> int:

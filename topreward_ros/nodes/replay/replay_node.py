@@ -29,7 +29,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from topreward_ros.nodes.printable_node import PrintableNode
 from topreward_ros.nodes.replay.parameters import declare_parameters
-from topreward_ros.nodes.replay.playback import NANO, Cue, Playback, Stamps
+from topreward_ros.nodes.replay.playback import NANO, Cue, Playback, Stamps, how_far
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.printable import printable
 from topreward_ros.video.image import ImageMessage, decode
@@ -194,12 +194,8 @@ class ReplayNode(PrintableNode):
         self._clock_out.publish(ClockMessage(clock=Time(nanoseconds=stamp).to_msg()))
 
     def _report(self) -> None:
-        if self._cue:
-            played = self._elapsed() * self._parameters.rate
-            self.get_logger().info(
-                f"{played:.0f} s played of {self._recording.duration:.0f} s, "
-                f"{self._published} pictures."
-            )
+        if self._cue and self._last:
+            self.get_logger().info(how_far(self._last, self._recording.duration, self._published))
 
     def _finish(self) -> None:
         for publisher in self._out.values():

@@ -18,6 +18,8 @@ class Outputs:
     def __init__(self, node: Node) -> None:
         """Advertises them."""
         self._clock = node.get_clock()
+        self._log = node.get_logger()
+        self._claimed = False
         self._reading = node.create_publisher(RewardStamped, "~/reading", 10)
         self._progress = node.create_publisher(Float32, "~/progress", 10)
         self._reward = node.create_publisher(Float64, "~/reward", 10)
@@ -25,14 +27,21 @@ class Outputs:
         self._event = node.create_publisher(EpisodeEvent, "~/event", latched(10))
 
     def reading(self, reading: RewardStamped) -> None:
-        """Publishes a reading and its plain mirrors."""
+        """Publishes a reading and its plain mirrors; says so when success comes with it."""
         self._reading.publish(reading)
         self._progress.publish(Float32(data=reading.progress))
         self._reward.publish(Float64(data=reading.reward))
         self._success.publish(Bool(data=reading.success))
+        if reading.success and not self._claimed:
+            self._log.info(
+                f'Success at {reading.episode_time:.1f} s of "{reading.instruction}": the score '
+                f"{reading.success_score:.2f} nat stayed above {reading.success_threshold:.2f}."
+            )
+        self._claimed = reading.success
 
     def no_success(self) -> None:
         """Takes an earlier episode's success back."""
+        self._claimed = False
         self._success.publish(Bool(data=False))
 
     def event(

@@ -94,7 +94,7 @@ def choose_episode(
     if not text:
         raise DemoError(
             f"Nothing says what {path} is about; give the task in words: "
-            'INSTRUCTION="put the cube on the disc".'
+            'INSTRUCTION="put the green cube on the blue disc".'
         )
     return DemoEpisode(
         name=name if name in SHIPPED else path.name,

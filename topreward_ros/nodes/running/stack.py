@@ -2,7 +2,7 @@
 
 A GPU workstation without a ROS installation joins a robot's graph this way:
 
-    make run RIG=so101 INSTRUCTION="put the cube on the disc"
+    make run RIG=so101 INSTRUCTION="put the green cube on the blue disc"
 """
 
 from __future__ import annotations
