@@ -249,7 +249,7 @@ def test_too_few_failures_are_refused_with_the_number_needed():
 def test_episodes_that_cannot_calibrate_are_refused_with_the_reason():
     with pytest.raises(CalibrationRefusedError, match="no episodes"):
         calibrate([], SETUP, DETECTOR, BOUND)
-    with pytest.raises(CalibrationRefusedError, match="has 1 labelled successes"):
+    with pytest.raises(CalibrationRefusedError, match="has 1 labelled success;"):
         calibrate(episodes(successes=1), SETUP, DETECTOR, BOUND)
     blind = [replace(one, log_probs=(-5.0,) * 12) for one in episodes()]
     with pytest.raises(CalibrationRefusedError, match="does not see the task being done"):

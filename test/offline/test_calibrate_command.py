@@ -43,6 +43,8 @@ TASK = "put the red cube"
 OTHER_TASK = "put the red cube in the cup"
 FAILURES, SUCCESSES = 22, 4
 PROMISE = ["--false-stop-rate", "0.1", "--confidence", "0.9"]
+WEAK = ["--false-stop-rate", "0.9", "--confidence", "0.1"]
+"""A promise for which one failure is enough."""
 STORE = get_typestore(Stores.ROS2_JAZZY)
 IMAGE = "sensor_msgs/msg/Image"
 
@@ -242,6 +244,29 @@ def test_too_few_failures_are_refused_with_the_number_and_write_no_calibration(
     assert not (tmp_path / "calibration.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    ("failures", "successes", "sentence"),
+    [(3, 1, "has 1 labelled success; at least 2"), (3, 5, "at least 22 labelled failures")],
+)
+def test_what_the_labels_cannot_give_is_refused_before_a_model_is_loaded(
+    tmp_path, capsys, failures, successes, sentence
+):
+    """Not after minutes of scoring."""
+    tasks = (TASK, OTHER_TASK)
+    rows = []
+    for number, task in enumerate(tasks):
+        for index in range(failures + successes):
+            name = f"{number}_{index}"
+            (tmp_path / name).mkdir()
+            rows.append((name, task, int(index >= failures)))
+    arguments = [str(write_labels(tmp_path, rows)), "--model", "/no/model", *PROMISE]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 1
+    refusal = capsys.readouterr().err
+    assert sentence in refusal and TASK in refusal
+    assert "--pool takes all 2 instructions as one task" in refusal
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_threshold_that_misses_most_successes_is_warned_of(
     calibrated, checkpoint, episodes, tmp_path, capsys
 ):
@@ -275,8 +300,10 @@ def test_recordings_with_different_numbers_of_cameras_are_refused_by_name(
 ):
     write_bag(tmp_path / "one", 1, True)
     write_bag(tmp_path / "two", 2, False, more_topics=("/wrist/image_raw",))
-    write_labels(tmp_path, [("one", TASK, 1), ("two", TASK, 0)])
-    arguments = [str(tmp_path), *model_arguments(checkpoint), "--output", str(tmp_path / "out")]
+    write_bag(tmp_path / "three", 3, True)
+    write_labels(tmp_path, [("one", TASK, 1), ("two", TASK, 0), ("three", TASK, 1)])
+    model = model_arguments(checkpoint)
+    arguments = [str(tmp_path), *model, *WEAK, "--output", str(tmp_path / "out")]
     assert main(arguments) == 1
     refusal = capsys.readouterr().err
     assert "two has 2 image topics" in refusal
@@ -335,9 +362,11 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(checkpoint, episodes
 
 def test_a_damaged_recording_is_named(checkpoint, tmp_path, capsys):
     write_bag(tmp_path / "good", 1, True)
+    write_bag(tmp_path / "too", 2, True)
     (tmp_path / "bad.mcap").write_bytes(b"no bag")
-    write_labels(tmp_path, [("good", TASK, 1), ("bad.mcap", TASK, 0)])
-    arguments = [str(tmp_path), *model_arguments(checkpoint), "--output", str(tmp_path / "out")]
+    write_labels(tmp_path, [("good", TASK, 1), ("bad.mcap", TASK, 0), ("too", TASK, 1)])
+    model = model_arguments(checkpoint)
+    arguments = [str(tmp_path), *model, *WEAK, "--output", str(tmp_path / "out")]
     assert main(arguments) == 1
     refusal = capsys.readouterr().err
     assert "bad.mcap" in refusal

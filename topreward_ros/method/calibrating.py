@@ -96,10 +96,9 @@ def calibrate(
             that is among them twice, an episode that says nothing, or log-probs that do not rise
             when the task is done.
     """
-    if not episodes:
-        raise CalibrationRefusedError("There are no episodes to calibrate with.")
-    instructions = tuple(dict.fromkeys(one.instruction for one in episodes))
-    groups = (instructions,) if pooled else tuple((text,) for text in instructions)
+    labels = [(one.instruction, one.success) for one in episodes]
+    check_labels(labels, bound, pooled=pooled)
+    groups = _groups((text for text, _ in labels), pooled)
     detector = replace(detector, threshold=None, max_time=None)
     tasks = tuple(
         _calibrate_task(
@@ -110,15 +109,54 @@ def calibrate(
     return Calibration(setup, replace(detector, max_step=None), tasks)
 
 
+def check_labels(
+    labels: Iterable[tuple[str, bool]], bound: FalseStopBound, *, pooled: bool = False
+) -> None:
+    """Makes sure that there are enough successes and failures, which labels alone can tell.
+
+    Args:
+        labels: instruction and success of each episode.
+        bound: the promise.
+        pooled: all instructions are one task.
+
+    Raises:
+        CalibrationRefusedError: there are too few of a task, with the number needed.
+    """
+    labels = list(labels)
+    if not labels:
+        raise CalibrationRefusedError("There are no episodes to calibrate with.")
+    for group in _groups((text for text, _ in labels), pooled):
+        own = [success for text, success in labels if text in group]
+        successes = sum(own)
+        if successes < 2:
+            raise CalibrationRefusedError(
+                f"Task {_name(group)} has {successes} labelled success{'' if successes else 'es'}; "
+                "at least 2 are needed to see what done looks like, and some 20 for a useful "
+                "detection rate."
+            )
+        try:
+            bound.allowed_false_stops(len(own) - successes)
+        except TooFewFailuresError as error:
+            raise CalibrationRefusedError(f"Task {_name(group)}: {error}") from None
+
+
+def _groups(instructions: Iterable[str], pooled: bool) -> tuple[tuple[str, ...], ...]:
+    each = tuple(dict.fromkeys(instructions))
+    return (each,) if pooled else tuple((text,) for text in each)
+
+
+def _name(instructions: tuple[str, ...]) -> str:
+    more = f" and {len(instructions) - 1} more" if instructions[1:] else ""
+    return f'"{instructions[0]}"{more}'
+
+
 def _calibrate_task(
     episodes: list[LabelledEpisode],
     instructions: tuple[str, ...],
     detector: SuccessSettings,
     bound: FalseStopBound,
 ) -> TaskCalibration:
-    task = f'"{instructions[0]}"' + (
-        f" and {len(instructions) - 1} more" if instructions[1:] else ""
-    )
+    task = _name(instructions)
     if twice := repeated_recording(episodes):
         raise CalibrationRefusedError(
             f"For task {task} {twice} are the same recording; every recording counts once, so "
@@ -128,15 +166,7 @@ def _calibrate_task(
     longest = max((one.episode_times[-1] for one in episodes if not one.success), default=0.0)
     levels = episode_levels(episodes, replace(detector, max_time=longest))
     successes, failures = int(labels.sum()), int((~labels).sum())
-    if successes < 2:
-        raise CalibrationRefusedError(
-            f"Task {task} has {successes} labelled successes; at least 2 are needed to see what "
-            "done looks like, and some 20 for a useful detection rate."
-        )
-    try:
-        lowest = bound.threshold(levels[~labels])
-    except TooFewFailuresError as error:
-        raise CalibrationRefusedError(f"Task {task}: {error}") from None
+    lowest = bound.threshold(levels[~labels])
     floor, ceiling = _progress_range(episodes, detector.window, task)
     # Raising a threshold keeps the promise, and below "nothing done yet" there is no success.
     threshold = min(max(lowest, floor), 0.0)

@@ -11,7 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from topreward_ros.commands import INTERRUPTED
-from topreward_ros.method.calibrating import LabelledEpisode, calibrate
+from topreward_ros.method.calibrating import (
+    CalibrationRefusedError,
+    LabelledEpisode,
+    calibrate,
+    check_labels,
+)
 from topreward_ros.method.calibration import Calibration
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.conformal import FalseStopBound
@@ -73,6 +78,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     bound = FalseStopBound(options.false_stop_rate, options.confidence)
     detector = detector_settings(options)
     reference = load_calibration(options.verify) if options.verify else None
+    if not reference:
+        _check_labels(recordings, bound, pooled=options.pool)
     scorer = load_model(options)
     intake = intake_settings(options, scorer)
     detector = replace(detector, max_step=intake.longest_step)
@@ -94,6 +101,22 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         console.print(printable(line))
     console.print(printable(f"Written to {options.output}: calibration.yaml, .json, .png."))
     return 0
+
+
+def _check_labels(
+    recordings: list[LabelledRecording], bound: FalseStopBound, *, pooled: bool
+) -> None:
+    """Refuses what the labels alone tell, before anything is loaded and scored for minutes."""
+    try:
+        check_labels([(one.instruction, one.success) for one in recordings], bound, pooled=pooled)
+    except CalibrationRefusedError as error:
+        tasks = len({one.instruction for one in recordings})
+        if pooled or tasks == 1:
+            raise
+        raise CalibrationRefusedError(
+            f"{error} Or --pool takes all {tasks} instructions as one task, with one promise for "
+            "their mix."
+        ) from None
 
 
 def _verify(

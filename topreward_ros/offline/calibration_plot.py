@@ -32,12 +32,17 @@ BINS = 30
 def draw_calibration(
     calibration: Calibration, episodes: Sequence[LabelledEpisode], path: Path
 ) -> None:
-    """Draws a calibration, one row per task.
+    """Draws a calibration into a file, whose suffix says the format; see `calibration_figure`."""
+    with rc_context(STYLE):
+        calibration_figure(calibration, episodes).savefig(path)
+
+
+def calibration_figure(calibration: Calibration, episodes: Sequence[LabelledEpisode]) -> Figure:
+    """Returns a calibration's picture, one row per task.
 
     Args:
         calibration: what came out.
         episodes: what it was made from.
-        path: the picture file; its suffix says the format.
     """
     rows = len(calibration.tasks)
     with rc_context(STYLE):
@@ -56,7 +61,12 @@ def draw_calibration(
                 axes.grid(color=GRID, linewidth=0.8)
                 axes.set_axisbelow(True)
                 axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(path)
+                # Below the plot: inside it would hide curves.
+                axes.legend(
+                    loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=1 if axes is roc else 2,
+                    fontsize=8.5, frameon=False, columnspacing=1.2, handlelength=1.5,
+                )  # fmt: skip
+    return figure
 
 
 def _title(task: TaskCalibration) -> str:
@@ -88,7 +98,6 @@ def _draw_roc(
     )  # fmt: skip
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.set(xlabel="failures called a success", ylabel="successes detected")
-    axes.legend(loc="lower right", fontsize=8.5, framealpha=1.0, edgecolor=GRID)
 
 
 def _draw_levels(
@@ -105,8 +114,6 @@ def _draw_levels(
         task.threshold, color=INK, linewidth=1.5, label=f"threshold {_nat(task.threshold)}"
     )
     axes.set(xlabel="level at which the detector latches (nat)", ylabel="episodes")
-    axes.set_ylim(top=1.35 * axes.get_ylim()[1])  # room for the legend
-    axes.legend(loc="upper left", fontsize=8.5, edgecolor=GRID)
 
 
 def _draw_curves(axes: Axes, task: TaskCalibration, episodes: list[LabelledEpisode]) -> None:
@@ -129,7 +136,6 @@ def _draw_curves(axes: Axes, task: TaskCalibration, episodes: list[LabelledEpiso
         task.threshold, color=INK, linewidth=1.5, label=f"threshold {_nat(task.threshold)}"
     )
     axes.set(xlabel="time since the episode's start (s)", ylabel="log p(True) (nat)")
-    axes.legend(loc="best", fontsize=8.5, edgecolor=GRID)
 
 
 def _nat(log_prob: float) -> str:

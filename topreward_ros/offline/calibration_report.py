@@ -16,6 +16,9 @@ from topreward_ros.method.metrics import success_roc
 from topreward_ros.method.verifying import Verification
 from topreward_ros.offline.calibration_plot import draw_calibration
 
+LEAST_DETECTION = 0.5
+"""Share of successes detected below which a threshold is warned of."""
+
 
 def write_calibration(
     calibration: Calibration, episodes: Sequence[LabelledEpisode], folder: Path
@@ -46,8 +49,14 @@ def calibration_lines(calibration: Calibration) -> Iterator[str]:
             f"  Successes detected: {_percent(task.detection_rate)}; ROC-AUC {auc.value:.3f} "
             f"[{auc.low:.3f}, {auc.high:.3f}]."
         )
-        if task.detection_rate.value < 0.5:
+        if task.detection_rate.value < LEAST_DETECTION:
             yield _warning(task)
+        if task.ceiling < task.threshold:
+            yield (
+                f"  Warning: the ceiling of progress, {task.ceiling:.2f} nat, lies below the "
+                f"threshold, {task.threshold:.2f}: progress reads 1.0 long before success is "
+                "claimed. Half of these successes end below it; see calibration.png."
+            )
 
 
 def verification_lines(verifications: Sequence[Verification]) -> Iterator[str]:
@@ -58,6 +67,12 @@ def verification_lines(verifications: Sequence[Verification]) -> Iterator[str]:
         yield f"  {one.failures} fresh failures called a success: {_percent(one.false_stop_rate)}."
         if one.detection_rate:
             yield f"  {one.successes} fresh successes detected: {_percent(one.detection_rate)}."
+            if one.detection_rate.value < LEAST_DETECTION:
+                yield (
+                    f"  Warning: only {one.detection_rate.value:.1%} of these successes are "
+                    "detected. A threshold under which hardly anything counts as a success keeps "
+                    "its promise on failures and is of little use."
+                )
 
 
 def _task_figures(
