@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from rcl_interfaces.msg import Log
+from rclpy.logging import LoggingSeverity
 from reward_stack import START, image, picture, stack, write_checkpoint
 
 from topreward_msgs.msg import EpisodeEvent
@@ -359,5 +360,5 @@ def test_success_is_said_once_an_episode_also_where_no_manager_listens(model):
         live.wait(lambda: len(told()) == 2)
         live.linger(0.3)
         first, _ = told()
-        assert first.level == int.from_bytes(Log.INFO) and len(told()) == 2
+        assert first.level == LoggingSeverity.INFO and len(told()) == 2
         assert "put the red cube on the disc" in first.msg
