@@ -97,7 +97,8 @@ class Playback:
         for number in itertools.count(1):
             first = newest = None
             count = 0
-            for topic, _, message in self._images():
+            for image in self._images():
+                topic, message = image.topic, image.message
                 recorded = stamp_of(message)
                 if first is None:
                     first = newest = recorded
