@@ -5,19 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import av
-import numpy as np
-from rosbags.typesys.stores.ros2_jazzy import (
-    builtin_interfaces__msg__Time as Time,
-)
-from rosbags.typesys.stores.ros2_jazzy import (
-    sensor_msgs__msg__Image as Image,
-)
-from rosbags.typesys.stores.ros2_jazzy import (
-    std_msgs__msg__Header as Header,
-)
 
 from topreward_ros.video.decoder_errors import damaged_video, refused_errors
 from topreward_ros.video.image import stamp_seconds
+from topreward_ros.video.picture_message import FIRST_STAMP, Image, picture_message
 from topreward_ros.video.recording import (
     ImageTopic,
     RecordedImage,
@@ -33,13 +24,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
-    from numpy.typing import NDArray
+
 
 VIDEO_TOPIC = "/camera/image_raw"
 """The topic of a video file's pictures."""
-VIDEO_FRAME_ID = "camera"
-FIRST_STAMP = 1.0
-"""Seconds; the stamp of a video file's first picture. Zero would mean that it has none."""
 _WITHOUT_TIMES = ("h264", "hevc", "m4v", "mjpeg", "obu", "image2")
 """Containers that hold no times; the decoder makes some up."""
 
@@ -88,7 +76,7 @@ class VideoFile(Recording):
             if self._fps is None and frame.time is not None:
                 start = frame.time if start is None else start
                 seconds = frame.time - start
-            message = _message(frame, FIRST_STAMP + seconds)
+            message = picture_message(frame, FIRST_STAMP + seconds)
             yield RecordedImage(VIDEO_TOPIC, stamp_seconds(message), message)
 
     def _frames(self) -> Iterator[av.VideoFrame]:
@@ -139,25 +127,3 @@ def _packets(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
 def _is_shown(packet: Packet, stream: VideoStream) -> bool:
     """VP8 keeps pictures that are only referred to in packets of their own (RFC 6386, 9.1)."""
     return stream.codec_context.name not in ("vp8", "libvpx") or bool(bytes(packet)[0] & 0x10)
-
-
-def _message(frame: av.VideoFrame, stamp: float) -> Image:
-    picture = _upright(frame)
-    height, width = picture.shape[:2]
-    nanoseconds = round(stamp * 1e9)
-    time = Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
-    return Image(
-        header=Header(stamp=time, frame_id=VIDEO_FRAME_ID),
-        height=height,
-        width=width,
-        encoding="rgb8",
-        is_bigendian=0,
-        step=width * 3,
-        data=picture.reshape(-1),
-    )
-
-
-def _upright(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """Returns the picture as a player shows it; phones store theirs turned."""
-    picture = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))

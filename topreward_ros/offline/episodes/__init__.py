@@ -1,0 +1,1 @@
+"""Recorded episodes, wherever they come from: bags, data sets, folders of videos."""

@@ -1,0 +1,58 @@
+"""The labels of one recorded episode, as they are kept until all are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from topreward_ros.episode import Reading
+from topreward_ros.method.progress import EpisodeProgress, episode_progress
+
+MEASURED = "model_time"
+"""What differs from run to run; no label."""
+COLUMNS = tuple(field.name for field in fields(Reading) if field.name != MEASURED)
+
+
+@dataclass(frozen=True)
+class EpisodeLabels:
+    """One episode's readings.
+
+    Attributes:
+        name: of the episode.
+        instruction: that was asked about.
+        readings: in order of time, as the live node would publish them; without model times.
+        notes: sentences on what was left out.
+    """
+
+    name: str
+    instruction: str
+    readings: tuple[Reading, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def stamps(self) -> list[float]:
+        """Of the readings, s of camera time."""
+        return [reading.stamp for reading in self.readings]
+
+    def progress(self) -> EpisodeProgress:
+        """The whole episode's progress, one value a reading (see `episode_progress`)."""
+        return episode_progress([reading.log_prob for reading in self.readings])
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns what `from_json` needs; floats are exact in it."""
+        return {
+            "name": self.name,
+            "instruction": self.instruction,
+            "columns": COLUMNS,
+            "readings": [[getattr(each, name) for name in COLUMNS] for each in self.readings],
+            "notes": self.notes,
+        }
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> EpisodeLabels:
+        """Returns what `as_json` was made of."""
+        readings = tuple(
+            Reading(**dict(zip(told["columns"], row, strict=True)), model_time=0.0)
+            for row in told["readings"]
+        )
+        return cls(told["name"], told["instruction"], readings, tuple(told["notes"]))
