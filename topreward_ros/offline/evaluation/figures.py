@@ -1,0 +1,214 @@
+"""Figures of merit of a set of scored episodes, each with its interval and what it was made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from topreward_ros.method.calibration import Interval
+from topreward_ros.method.intervals import auc_interval, proportion_interval
+from topreward_ros.method.metrics import success_auc, value_order_correlation
+from topreward_ros.method.resampling import mean_interval, paired_interval
+from topreward_ros.method.success import SuccessSettings, latch_level
+from topreward_ros.offline.episodes.recorded_episode import HIGHEST_GRADE, LOWEST_GRADE
+from topreward_ros.offline.evaluation.scored_episode import ScoredEpisode, last_mean
+
+UNKNOWN = float("nan")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of merit.
+
+    Attributes:
+        interval: the figure and its limits; NaN where it is undefined.
+        count: episodes that it is made of.
+        undefined: episodes that have no value of it, a constant curve mostly; they stay out.
+    """
+
+    interval: Interval
+    count: int
+    undefined: int = 0
+
+
+@dataclass(frozen=True)
+class ControlFigures:
+    """What a model says of a control.
+
+    Attributes:
+        voc: mean over the episodes.
+        beaten: share of episodes whose own video has a higher success score than the control.
+        claims: share of controls of which success would be claimed; None without a threshold.
+    """
+
+    voc: Figure
+    beaten: Figure
+    claims: Figure | None
+
+
+@dataclass(frozen=True)
+class GradeFigures:
+    """Scores against people's grades.
+
+    Attributes:
+        correlation: Spearman's of success score and grade.
+        confusion: (5, 5) episodes by grade (rows, 1 to 5) and by the grade that the score stands
+            for, which is its place between the lowest and the highest score of the set.
+    """
+
+    correlation: Figure
+    confusion: list[list[int]]
+
+
+@dataclass(frozen=True)
+class SetFigures:
+    """All figures of a group of episodes.
+
+    Attributes:
+        episodes: how many.
+        successes: labelled so.
+        failures: labelled so.
+        voc: of the successes and of those without a label; all others are told by `voc_failures`.
+        voc_failures: of the failures.
+        auc: area under the ROC curve of success, by the name of the score.
+        detected: share of successes that the live detector would find; None without a threshold.
+        false_stops: share of failures that it would stop; None without a threshold.
+        controls: by name.
+        grades: None where no episode is graded.
+    """
+
+    episodes: int
+    successes: int
+    failures: int
+    voc: Figure
+    voc_failures: Figure
+    auc: dict[str, Figure] = field(default_factory=dict)
+    detected: Figure | None = None
+    false_stops: Figure | None = None
+    controls: dict[str, ControlFigures] = field(default_factory=dict)
+    grades: GradeFigures | None = None
+
+
+def set_figures(
+    episodes: Sequence[ScoredEpisode], detector: SuccessSettings, confidence: float
+) -> SetFigures:
+    """Makes the figures of a group.
+
+    Args:
+        episodes: at least one.
+        detector: as the live node would run it; its threshold may be None.
+        confidence: 0..1, two-sided.
+    """
+    good = [each for each in episodes if each.success is not False]
+    bad = [each for each in episodes if each.success is False]
+    labelled = [each for each in episodes if each.success is not None]
+    threshold = detector.threshold
+    successes = sum(each.success is True for each in episodes)
+
+    def claimed(some: Sequence[ScoredEpisode]) -> Figure | None:
+        return None if threshold is None else _claims([e.log_probs for e in some], some, detector,
+                                                      confidence)  # fmt: skip
+
+    return SetFigures(
+        episodes=len(episodes),
+        successes=successes,
+        failures=len(bad),
+        voc=mean_figure([each.voc for each in good], confidence),
+        voc_failures=mean_figure([each.voc for each in bad], confidence),
+        auc={
+            "success score (last 3)": _auc(labelled, lambda each: each.score, confidence),
+            "VOC": _auc(labelled, lambda each: each.voc, confidence),
+            "GVL": _auc(labelled, lambda each: each.gvl, confidence),
+        },
+        detected=claimed([each for each in labelled if each.success]),
+        false_stops=claimed(bad),
+        controls={
+            name: _control(name, episodes, detector, confidence)
+            for name in dict.fromkeys(name for each in episodes for name in each.controls)
+        },
+        grades=_grades([each for each in episodes if each.grade is not None], confidence),
+    )
+
+
+def mean_figure(values: Sequence[float], confidence: float) -> Figure:
+    """Returns the mean of the defined values."""
+    undefined = sum(math.isnan(value) for value in values)
+    return Figure(mean_interval(values, confidence), len(values) - undefined, undefined)
+
+
+def share_figure(hits: int, count: int, confidence: float) -> Figure:
+    """Returns a share with its exact interval."""
+    if not count:
+        return Figure(Interval(UNKNOWN, UNKNOWN, UNKNOWN), 0)
+    return Figure(proportion_interval(hits, count, confidence), count)
+
+
+def _auc(
+    episodes: Sequence[ScoredEpisode],
+    score: Callable[[ScoredEpisode], float],
+    confidence: float,
+) -> Figure:
+    known = [(score(each), bool(each.success)) for each in episodes]
+    known = [(value, success) for value, success in known if not math.isnan(value)]
+    undefined = len(episodes) - len(known)
+    successes = sum(success for _, success in known)
+    failures = len(known) - successes
+    if not successes or not failures:
+        return Figure(Interval(UNKNOWN, UNKNOWN, UNKNOWN), len(known), undefined)
+    area = success_auc(*zip(*known, strict=True))
+    return Figure(auc_interval(area, successes, failures, confidence), len(known), undefined)
+
+
+def _claims(
+    curves: Sequence[np.ndarray],
+    episodes: Sequence[ScoredEpisode],
+    detector: SuccessSettings,
+    confidence: float,
+) -> Figure:
+    levels = [
+        latch_level(curve, each.times, detector)
+        for curve, each in zip(curves, episodes, strict=True)
+    ]
+    return share_figure(sum(level > detector.threshold for level in levels), len(levels),
+                        confidence)  # fmt: skip
+
+
+def _control(
+    name: str, episodes: Sequence[ScoredEpisode], detector: SuccessSettings, confidence: float
+) -> ControlFigures:
+    some = [each for each in episodes if name in each.controls]
+    curves = [each.controls[name] for each in some]
+    beaten = sum(each.score > last_mean(curve) for each, curve in zip(some, curves, strict=True))
+    claims = None
+    if detector.threshold is not None:
+        claims = _claims(curves, some, detector, confidence)
+    return ControlFigures(
+        mean_figure([value_order_correlation(curve) for curve in curves], confidence),
+        share_figure(beaten, len(some), confidence),
+        claims,
+    )
+
+
+def _grades(episodes: Sequence[ScoredEpisode], confidence: float) -> GradeFigures | None:
+    if not episodes:
+        return None
+    scores = [each.score for each in episodes]
+    grades = [each.grade for each in episodes]
+
+    def correlation(one: np.ndarray, other: np.ndarray) -> float:
+        if (one == one[0]).all() or (other == other[0]).all():
+            return UNKNOWN
+        return float(spearmanr(one, other).statistic)
+
+    steps = HIGHEST_GRADE - LOWEST_GRADE
+    low, high = min(scores), max(scores)
+    confusion = np.zeros((steps + 1, steps + 1), dtype=int)
+    for score, grade in zip(scores, grades, strict=True):
+        place = 0.0 if high == low else (score - low) / (high - low)
+        confusion[grade - LOWEST_GRADE, round(place * steps)] += 1
+    found = paired_interval(correlation, scores, grades, confidence)
+    return GradeFigures(Figure(found, len(scores)), confusion.tolist())

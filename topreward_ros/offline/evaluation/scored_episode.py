@@ -1,0 +1,60 @@
+"""What a model said of one recorded episode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topreward_ros.method.metrics import value_order_correlation
+from topreward_ros.offline.episodes.recorded_episode import Stage
+
+WINDOW = 3
+"""Log-probs in the paper's success score."""
+
+
+@dataclass(frozen=True)
+class ScoredEpisode:
+    """One episode's log-probs.
+
+    Attributes:
+        name: of the episode in its source.
+        instruction: its task.
+        success: whether it was done at the end; None: nobody said.
+        grade: 1 to 5 by people; None: nobody said.
+        stages: annotated parts.
+        times: (K,) s since the first frame, at which the prefixes end.
+        log_probs: (K,) nats under its own instruction.
+        controls: (K,) nats by the name of a control; `wrong instruction` among them.
+        answers: nat by instruction of the set: mean of the last log-probs of the whole video.
+        gvl: -1..1, VOC of the GVL baseline; NaN where it was not run or not understood.
+        unread: answers of the GVL baseline that could not be understood.
+    """
+
+    name: str
+    instruction: str
+    success: bool | None
+    grade: int | None
+    stages: tuple[Stage, ...]
+    times: NDArray[np.float64]
+    log_probs: NDArray[np.float64]
+    controls: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    answers: dict[str, float] = field(default_factory=dict)
+    gvl: float = float("nan")
+    unread: int = 0
+
+    @property
+    def score(self) -> float:
+        """The paper's success score: mean of the last log-probs, nat."""
+        return last_mean(self.log_probs)
+
+    @property
+    def voc(self) -> float:
+        """Value-order correlation; NaN where the curve is constant."""
+        return value_order_correlation(self.log_probs)
+
+
+def last_mean(log_probs: NDArray[np.float64]) -> float:
+    """Returns the mean of the last `WINDOW` log-probs, nat."""
+    return float(np.mean(log_probs[-WINDOW:]))

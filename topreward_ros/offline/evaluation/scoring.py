@@ -1,0 +1,109 @@
+"""Scores recorded episodes for an evaluation: curves, controls, and all tasks against all videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from topreward_ros.method.progress import prefix_lengths
+from topreward_ros.offline.evaluation.prefix_scores import score_lengths
+from topreward_ros.offline.evaluation.scored_episode import WINDOW, ScoredEpisode, last_mean
+from topreward_ros.offline.evaluation.video import CONTROLS, EpisodeVideo, read_video
+from topreward_ros.video.recording import RecordingError
+
+if TYPE_CHECKING:
+    from topreward_ros.models.contract import VideoScorer
+    from topreward_ros.offline.episodes.recorded_episode import RecordedEpisode
+    from topreward_ros.video.intake import IntakeSettings
+
+WRONG_INSTRUCTION = "wrong instruction"
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What is asked of each episode.
+
+    Attributes:
+        prefixes: of each curve, evenly spaced; None: every frame.
+        controls: names of `CONTROLS`, and `WRONG_INSTRUCTION`.
+        matrix: whether every instruction of the set is asked about every video.
+        intake: how messages become frames.
+        cameras: image topics in the order of the layout; None: all of each recording.
+    """
+
+    prefixes: int | None
+    controls: tuple[str, ...]
+    matrix: bool
+    intake: IntakeSettings
+    cameras: tuple[str, ...] | None = None
+
+
+def score_episode(
+    scorer: VideoScorer,
+    episode: RecordedEpisode,
+    instructions: Sequence[str],
+    settings: EvaluationSettings,
+    on_bad_picture: Callable[[str], None] | None = None,
+) -> tuple[ScoredEpisode, EpisodeVideo]:
+    """Scores one episode.
+
+    Args:
+        scorer: the model.
+        episode: with one instruction.
+        instructions: of the whole set, each once.
+        settings: what is asked.
+        on_bad_picture: told why a picture cannot be decoded; None: that raises.
+
+    Returns:
+        What the model said, and the video.
+
+    Raises:
+        SourceError, RecordingError, CameraImageError, ClockJump, InstructionError: the episode
+            cannot be read or asked about; one sentence.
+    """
+    own = episode.instruction
+    size = scorer.frame_size
+    video = read_video(episode.open(), settings.intake, size, settings.cameras, on_bad_picture)
+    if not len(video):
+        raise RecordingError(f"{episode.name} has no frame.")
+    every = len(video) if settings.prefixes is None else settings.prefixes
+    # The last ones always: the success score and the detector want the readings of the end.
+    lengths = np.union1d(
+        prefix_lengths(len(video), every),
+        np.arange(max(1, len(video) - WINDOW + 1), len(video) + 1),
+    )
+
+    def ask(shown: EpisodeVideo, tasks: Sequence[str], ends: Sequence[int]) -> np.ndarray:
+        return score_lengths(scorer, shown, tasks, list(ends), settings.intake.motion_threshold)
+
+    controls = {
+        name: ask(CONTROLS[name](video), [own], lengths)[:, 0]
+        for name in settings.controls
+        if name in CONTROLS
+    }
+    others = [task for task in instructions if task != own]
+    if WRONG_INSTRUCTION in settings.controls and others:
+        # The next one of the set: every task is asked about another's video equally often.
+        wrong = instructions[(list(instructions).index(own) + 1) % len(instructions)]
+        controls[WRONG_INSTRUCTION] = ask(video, [wrong], lengths)[:, 0]
+    answers = {}
+    if settings.matrix:
+        told = ask(video, instructions, lengths[-WINDOW:])
+        answers = {task: last_mean(told[:, column]) for column, task in enumerate(instructions)}
+    return (
+        ScoredEpisode(
+            episode.name,
+            own,
+            episode.success,
+            episode.grade,
+            episode.stages(),
+            video.times[lengths - 1],
+            ask(video, [own], lengths)[:, 0],
+            controls,
+            answers,
+        ),
+        video,
+    )
