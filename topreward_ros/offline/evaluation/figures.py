@@ -11,11 +11,11 @@ from scipy.stats import spearmanr
 
 from topreward_ros.method.calibration import Interval
 from topreward_ros.method.intervals import auc_interval, proportion_interval
-from topreward_ros.method.metrics import success_auc, value_order_correlation
+from topreward_ros.method.metrics import success_auc
 from topreward_ros.method.resampling import mean_interval, paired_interval
 from topreward_ros.method.success import SuccessSettings, latch_level
 from topreward_ros.offline.episodes.recorded_episode import HIGHEST_GRADE, LOWEST_GRADE
-from topreward_ros.offline.evaluation.scored_episode import ScoredEpisode, last_mean
+from topreward_ros.offline.evaluation.scored_episode import ScoredEpisode, last_mean, prefix_voc
 
 UNKNOWN = float("nan")
 
@@ -72,7 +72,8 @@ class SetFigures:
         episodes: how many.
         successes: labelled so.
         failures: labelled so.
-        voc: of the successes and of those without a label; all others are told by `voc_failures`.
+        voc: over the paper's prefixes, of all that are not labelled a failure.
+        voc_of_all: the same over every prefix.
         voc_failures: of the failures.
         auc: area under the ROC curve of success, by the name of the score.
         detected: share of successes that the live detector would find; None without a threshold.
@@ -85,6 +86,7 @@ class SetFigures:
     successes: int
     failures: int
     voc: Figure
+    voc_of_all: Figure
     voc_failures: Figure
     auc: dict[str, Figure] = field(default_factory=dict)
     detected: Figure | None = None
@@ -118,6 +120,7 @@ def set_figures(
         successes=successes,
         failures=len(bad),
         voc=mean_figure([each.voc for each in good], confidence),
+        voc_of_all=mean_figure([each.voc_of_all for each in good], confidence),
         voc_failures=mean_figure([each.voc for each in bad], confidence),
         auc={
             "success score (last 3)": _auc(labelled, lambda each: each.score, confidence),
@@ -187,7 +190,7 @@ def _control(
     if detector.threshold is not None:
         claims = _claims(curves, some, detector, confidence)
     return ControlFigures(
-        mean_figure([value_order_correlation(curve) for curve in curves], confidence),
+        mean_figure([prefix_voc(curve) for curve in curves], confidence),
         share_figure(beaten, len(some), confidence),
         claims,
     )

@@ -21,6 +21,7 @@ def score_lengths(
     instructions: Sequence[str],
     lengths: Sequence[int],
     motion_threshold: float | None,
+    last: int | None = None,
 ) -> NDArray[np.float64]:
     """Scores prefixes of a video under one instruction or several.
 
@@ -33,6 +34,9 @@ def score_lengths(
         instructions: the tasks.
         lengths: numbers of frames, each from 1 to len(video), growing.
         motion_threshold: grey levels of the motion gate; None: every frame counts.
+        last: frames; what is older is cropped from each prefix, and time begins with what is left,
+            which is LeRobot's recipe with 16 and another method than the paper's. None: true
+            prefixes.
 
     Returns:
         (len(lengths), len(instructions)) nats.
@@ -43,7 +47,9 @@ def score_lengths(
     frames = [video.frames[index] for index in kept]
     times = [float(video.times[index]) for index in kept]
     wanted = sorted(set(counts.tolist()))
-    if len(instructions) == 1:
+    if last is not None:
+        scores = _crop(scorer, frames, times, instructions, wanted, last)
+    elif len(instructions) == 1:
         from topreward_ros.models.checkpoints.loading import score_prefixes  # takes seconds
 
         scores = score_prefixes(scorer, frames, times, instructions[0], wanted)[:, np.newaxis]
@@ -73,4 +79,22 @@ def _ask_several(
         session.append(frame, time)
         if count in wanted:
             rows.append(session.log_probs(instructions))
+    return np.array(rows)
+
+
+def _crop(
+    scorer: VideoScorer,
+    frames: Sequence[NDArray[np.uint8]],
+    times: Sequence[float],
+    instructions: Sequence[str],
+    wanted: Sequence[int],
+    last: int,
+) -> NDArray[np.float64]:
+    rows = []
+    for count in wanted:
+        first = max(0, count - last)
+        session = scorer.start()
+        for frame, time in zip(frames[first:count], times[first:count], strict=True):
+            session.append(frame, time - times[first])
+        rows.append(session.log_probs(instructions))
     return np.array(rows)

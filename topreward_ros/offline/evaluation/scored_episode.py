@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topreward_ros.method.metrics import value_order_correlation
+from topreward_ros.method.progress import DEFAULT_PREFIXES, prefix_lengths
 from topreward_ros.offline.episodes.recorded_episode import Stage
 
 WINDOW = 3
@@ -24,9 +25,9 @@ class ScoredEpisode:
         success: whether it was done at the end; None: nobody said.
         grade: 1 to 5 by people; None: nobody said.
         stages: annotated parts.
-        times: (K,) s since the first frame, at which the prefixes end.
-        log_probs: (K,) nats under its own instruction.
-        controls: (K,) nats by the name of a control; `wrong instruction` among them.
+        times: (N,) s since the first frame.
+        log_probs: (N,) nats of the prefixes that end there, under its own instruction.
+        controls: (N,) nats by the name of a control; `wrong instruction` among them.
         answers: nat by instruction of the set: mean of the last log-probs of the whole video.
         gvl: -1..1, VOC of the GVL baseline; NaN where it was not run or not understood.
         unread: answers of the GVL baseline that could not be understood.
@@ -51,8 +52,18 @@ class ScoredEpisode:
 
     @property
     def voc(self) -> float:
-        """Value-order correlation; NaN where the curve is constant."""
+        """Value-order correlation over the paper's evenly spaced prefixes; see `prefix_voc`."""
+        return prefix_voc(self.log_probs)
+
+    @property
+    def voc_of_all(self) -> float:
+        """Value-order correlation over all prefixes; NaN where the curve is constant."""
         return value_order_correlation(self.log_probs)
+
+
+def prefix_voc(log_probs: NDArray[np.float64], count: int = DEFAULT_PREFIXES) -> float:
+    """Value-order correlation over evenly spaced prefixes; NaN where they are constant."""
+    return value_order_correlation(log_probs[prefix_lengths(len(log_probs), count) - 1])
 
 
 def last_mean(log_probs: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""Scores recorded episodes for an evaluation: curves, controls, and all tasks against all videos."""
+"""Scores recorded episodes for an evaluation: curves, controls, all tasks against all videos."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from topreward_ros.method.progress import prefix_lengths
 from topreward_ros.offline.evaluation.prefix_scores import score_lengths
 from topreward_ros.offline.evaluation.scored_episode import WINDOW, ScoredEpisode, last_mean
 from topreward_ros.offline.evaluation.video import CONTROLS, EpisodeVideo, read_video
@@ -27,18 +26,18 @@ class EvaluationSettings:
     """What is asked of each episode.
 
     Attributes:
-        prefixes: of each curve, evenly spaced; None: every frame.
         controls: names of `CONTROLS`, and `WRONG_INSTRUCTION`.
         matrix: whether every instruction of the set is asked about every video.
         intake: how messages become frames.
         cameras: image topics in the order of the layout; None: all of each recording.
+        last: frames that each prefix is cropped to; None: true prefixes.
     """
 
-    prefixes: int | None
     controls: tuple[str, ...]
     matrix: bool
     intake: IntakeSettings
     cameras: tuple[str, ...] | None = None
+    last: int | None = None
 
 
 def score_episode(
@@ -69,15 +68,11 @@ def score_episode(
     video = read_video(episode.open(), settings.intake, size, settings.cameras, on_bad_picture)
     if not len(video):
         raise RecordingError(f"{episode.name} has no frame.")
-    every = len(video) if settings.prefixes is None else settings.prefixes
-    # The last ones always: the success score and the detector want the readings of the end.
-    lengths = np.union1d(
-        prefix_lengths(len(video), every),
-        np.arange(max(1, len(video) - WINDOW + 1), len(video) + 1),
-    )
+    lengths = range(1, len(video) + 1)
 
     def ask(shown: EpisodeVideo, tasks: Sequence[str], ends: Sequence[int]) -> np.ndarray:
-        return score_lengths(scorer, shown, tasks, list(ends), settings.intake.motion_threshold)
+        gate = settings.intake.motion_threshold
+        return score_lengths(scorer, shown, tasks, ends, gate, settings.last)
 
     controls = {
         name: ask(CONTROLS[name](video), [own], lengths)[:, 0]
@@ -100,7 +95,7 @@ def score_episode(
             episode.success,
             episode.grade,
             episode.stages(),
-            video.times[lengths - 1],
+            video.times,
             ask(video, [own], lengths)[:, 0],
             controls,
             answers,

@@ -1,0 +1,214 @@
+"""The command `evaluate`: recorded episodes in, a report on how well a model judges them out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from topreward_ros.method.own_threshold import OwnThreshold
+from topreward_ros.method.success import SuccessSettings
+from topreward_ros.offline.episodes.opening import open_source
+from topreward_ros.offline.episodes.recorded_episode import (
+    EpisodeSource,
+    RecordedEpisode,
+    SourceError,
+)
+from topreward_ros.offline.evaluation.ablations import ABLATIONS, variants
+from topreward_ros.offline.evaluation.evaluation import Evaluation, Variant
+from topreward_ros.offline.evaluation.markdown import markdown
+from topreward_ros.offline.evaluation.plots import (
+    draw_controls,
+    draw_curves,
+    draw_matrix,
+    draw_roc,
+    draw_tasks,
+)
+from topreward_ros.offline.evaluation.scored_episode import ScoredEpisode
+from topreward_ros.offline.evaluation.scoring import (
+    WRONG_INSTRUCTION,
+    EvaluationSettings,
+    score_episode,
+)
+from topreward_ros.offline.evaluation.video import CONTROLS, EpisodeVideo
+from topreward_ros.offline.scoring_options import (
+    add_detector,
+    add_frames,
+    add_model,
+    detector_settings,
+    intake_settings,
+    load_model,
+)
+
+DESCRIPTION = """\
+Scores recorded episodes and writes a report: report.md with its pictures, and report.json with all
+numbers. SOURCE is a LeRobot data set (v2.1 or v3.0), a folder with a labels.csv or a RoboReward
+metadata.jsonl, or one recording.
+
+VOC, ROC-AUC of success, people's grades and stages are told where the source has the labels for
+them. Controls are videos that do not show the task being done: a model that merely counts time does
+well on them too. An episode that cannot be scored is named and left out; the exit status is then 1.
+"""
+DRAWN = 8
+"""Episodes in the picture of curves."""
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parses the command line; None: that of the process. Exits with status 2 where it is wrong."""
+    parser = argparse.ArgumentParser(
+        "evaluate", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("source", type=Path, help="recorded episodes; see above")
+    add("--output", type=Path, default=Path("evaluation"), help="folder (default: %(default)s)")
+    add("--instruction", help="the task of all episodes, instead of what the source says")
+    add("--episodes", type=int, metavar="N", help="only the first N")
+    add(
+        "--controls", nargs="*", default=[*CONTROLS, WRONG_INSTRUCTION.replace(" ", "-")],
+        choices=[*CONTROLS, WRONG_INSTRUCTION.replace(" ", "-")], metavar="NAME",
+        help="(default: all: %(choices)s; give none to leave them out)",
+    )  # fmt: skip
+    add("--no-matrix", action="store_true", help="do not ask every instruction about every video")
+    add(
+        "--ablate", action="append", default=[], metavar="NAME=VALUE,VALUE",
+        help=f"score once more for each value; one of {', '.join(ABLATIONS)}; may be repeated",
+    )  # fmt: skip
+    live = add_detector(parser)
+    live.add_argument(
+        "--threshold", type=float, metavar="X",
+        help="nat; default: the model's own, where that holds",
+    )  # fmt: skip
+    add_frames(parser)
+    add_model(parser)
+    parser.set_defaults(last=None)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Evaluates; returns 0, or 1 after a sentence on each thing that was wrong."""
+    options = parse_arguments(arguments)
+    try:
+        return evaluate(options)
+    except (ValueError, RuntimeError, OSError) as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _say("stopped, no report is written.")
+        return 130
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Scores all variants and writes the report; returns the exit status.
+
+    Raises:
+        ValueError, RuntimeError, OSError: source, model or options cannot be used; one sentence.
+    """
+    ways = variants(options, options.ablate)
+    source = open_source(options.source, options.fps)
+    episodes = _episodes(source, options)
+    options.output.mkdir(parents=True, exist_ok=True)
+    scored, videos = [], {}
+    for name, way in ways:
+        variant, seen = _score(name, way, episodes, first=not scored)
+        scored.append(variant)
+        videos = videos or seen
+    evaluation = Evaluation(
+        f"{options.source.name} ({source.kind})",
+        tuple(scored),
+        {name: value for name, value in sorted(vars(options).items()) if name != "last"},
+    )
+    _write(evaluation, videos, options.output)
+    return 1 if any(variant.failed for variant in scored) else 0
+
+
+def _episodes(source: EpisodeSource, options: argparse.Namespace) -> list[RecordedEpisode]:
+    found = list(source)[: options.episodes]
+    if options.instruction:
+        found = [replace(each, tasks=(options.instruction,)) for each in found]
+    if not found:
+        raise SourceError(f"{source.path} holds no episode.")
+    return found
+
+
+def _score(
+    name: str, options: argparse.Namespace, episodes: Sequence[RecordedEpisode], *, first: bool
+) -> tuple[Variant, dict[str, EpisodeVideo]]:
+    scorer = load_model(options)
+    intake = intake_settings(options, scorer)
+    controls = tuple(one.replace("-", " ") for one in options.controls) if first else ()
+    cameras = tuple(options.cameras) if options.cameras else None
+    settings = EvaluationSettings(
+        controls, first and not options.no_matrix, intake, cameras, options.last
+    )
+    instructions = list(dict.fromkeys(task for each in episodes for task in each.tasks))
+    scored: list[ScoredEpisode] = []
+    videos: dict[str, EpisodeVideo] = {}
+    failed: list[str] = []
+    started = time.monotonic()
+    with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as progress:
+        for each in progress.track(episodes, description=f"scoring, {name}"):
+            try:
+                one, video = score_episode(scorer, each, instructions, settings)
+            except (ValueError, RuntimeError) as error:
+                failed.append(f"{each.name}: {error}")
+                _say(failed[-1])
+                continue
+            scored.append(one)
+            if len(videos) < DRAWN:
+                videos[one.name] = video
+    if not scored:
+        raise SourceError(f"None of {len(episodes)} episodes could be scored. {failed[0]}")
+    minutes = (time.monotonic() - started) / 60.0
+    detector = _detector(options, scorer, intake.sample_rate, intake.motion_threshold)
+    return Variant(name, options.model, tuple(scored), detector, tuple(failed), minutes), videos
+
+
+def _detector(
+    options: argparse.Namespace, scorer: object, rate: float, motion_threshold: float | None
+) -> SuccessSettings:
+    detector = detector_settings(options, options.threshold)
+    if detector.threshold is not None:
+        return detector
+    own = OwnThreshold(scorer.success_threshold, scorer.sample_rate, scorer.motion_threshold)
+    threshold, warning = own.here(rate, detector.window, motion_threshold)
+    if warning:
+        _say(warning)
+    return replace(detector, threshold=threshold)
+
+
+def _write(evaluation: Evaluation, videos: dict[str, EpisodeVideo], folder: Path) -> None:
+    base = evaluation.variants[0]
+    threshold = base.detector.threshold
+    pictures = {"Curves": folder / "curves.png"}
+    shown = [(each, videos[each.name]) for each in base.episodes if each.name in videos]
+    draw_curves(shown, threshold, pictures["Curves"])
+    if draw_roc(base.episodes, folder / "roc.png"):
+        pictures["ROC"] = folder / "roc.png"
+    tasks = evaluation.by_task(base)
+    if len(tasks) > 1:
+        pictures["Tasks in figures"] = folder / "tasks.png"
+        draw_tasks(tasks, folder / "tasks.png")
+    if any(len(each.answers) > 1 for each in base.episodes):
+        pictures["Instructions against videos"] = folder / "matrix.png"
+        draw_matrix(base.episodes, folder / "matrix.png")
+    if any(each.controls for each in base.episodes):
+        pictures["Controls in time"] = folder / "controls.png"
+        draw_controls(base.episodes, folder / "controls.png")
+    (folder / "report.json").write_text(json.dumps(evaluation.as_json(), indent=1, default=str))
+    (folder / "report.md").write_text(markdown(evaluation, pictures))
+    _say(f"the report is {folder / 'report.md'}")
+
+
+def _say(text: str) -> None:
+    print(f"evaluate: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
