@@ -1,0 +1,160 @@
+"""Labels all episodes of a source: goes on where it was stopped, and writes when all are there."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from topreward_ros.offline.episodes.recorded_episode import (
+    EpisodeSource,
+    RecordedEpisode,
+    SourceError,
+)
+from topreward_ros.offline.labelling.atomic_file import written_whole
+from topreward_ros.offline.labelling.csv_file import write_csv
+from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
+from topreward_ros.offline.labelling.journal import Journal, opened_journal
+from topreward_ros.offline.labelling.labeller import Labeller
+from topreward_ros.offline.labelling.progress_file import (
+    LabelledRows,
+    trainer_line,
+    write_progress,
+)
+from topreward_ros.offline.labelling.weights_file import write_weights
+
+LEFT_OUT = ("output", "progress", "weights", "device")
+"""Options that decide no label."""
+Say = Callable[[str], None]
+
+
+def check_outputs(source: EpisodeSource, options: argparse.Namespace) -> list[Path]:
+    """Returns the files that are asked for.
+
+    Raises:
+        SourceError: there is none, one is there already, or the source has no frames to number.
+    """
+    files = [path for path in (options.output, options.progress, options.weights) if path]
+    if not files:
+        raise SourceError(
+            f"{source.path} is a {source.kind} of {len(source)} episodes; say what to write: "
+            "--output for a CSV file, --progress or --weights for LeRobot's trainer."
+        )
+    for path in files:
+        if path.exists() and not options.overwrite:
+            raise SourceError(f"{path} is there already; name another file, or give --overwrite.")
+        if not path.parent.is_dir():
+            raise SourceError(f"There is no folder {path.parent} for {path.name}; make it first.")
+    rows = next(iter(source)).rows
+    if (options.progress or options.weights) and rows is None:
+        raise SourceError(
+            f"{source.path} is a {source.kind}, and --progress and --weights number the frames of "
+            "a LeRobot data set; give --output for a CSV file."
+        )
+    return files
+
+
+def label_set(
+    source: EpisodeSource,
+    options: argparse.Namespace,
+    say: Say,
+    track: Callable[[Sequence[RecordedEpisode]], Iterable[RecordedEpisode]] = iter,
+) -> int:
+    """Labels a source and writes what is asked for.
+
+    Args:
+        source: the episodes.
+        options: of the command line.
+        say: told everything that people should know, a sentence each.
+        track: goes through the episodes, and may show how far it is.
+
+    Returns:
+        0; 1 where an episode could not be labelled, which was said.
+
+    Raises:
+        ValueError, RuntimeError, OSError: nothing can be labelled, or written; one sentence.
+    """
+    files = check_outputs(source, options)
+    labeller = Labeller(options, say)
+    settings = _settings(source, options, labeller)
+    with opened_journal(files[0].with_name(f"{files[0].name}.partial"), settings) as journal:
+        if len(journal):
+            say(f"{len(journal)} of {len(source)} episodes are labelled already; going on.")
+        done, failed = _label_all(source, labeller, journal, options.instruction, say, track)
+        if not done:
+            raise SourceError(f"None of {len(source)} episodes could be labelled.")
+        _write(done, options, labeller.scorer.name, say)
+    if failed:
+        say(f"{failed} of {len(source)} episodes are left out; the others are written.")
+    return 1 if failed else 0
+
+
+def _settings(
+    source: EpisodeSource, options: argparse.Namespace, labeller: Labeller
+) -> dict[str, Any]:
+    given = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(options).items()
+        if name not in LEFT_OUT
+    }
+    calibration = options.calibration_file
+    return {
+        **given,
+        "episodes": len(source),
+        "fingerprint": labeller.scorer.fingerprint,
+        "calibration": calibration.read_text() if calibration else "",
+    }
+
+
+def _label_all(
+    source: EpisodeSource,
+    labeller: Labeller,
+    journal: Journal,
+    instruction: str | None,
+    say: Say,
+    track: Callable[[Sequence[RecordedEpisode]], Iterable[RecordedEpisode]],
+) -> tuple[list[tuple[RecordedEpisode, EpisodeLabels]], int]:
+    done, failed = [], 0
+    for number, episode in enumerate(track(list(source))):
+        labels = journal.get(number, episode.name)
+        if labels is None:
+            try:
+                task = instruction or episode.instruction
+                labels = labeller.label(episode.name, task, episode.open())
+                if not labels.readings:
+                    raise SourceError("it has no frame.")
+            except (ValueError, RuntimeError) as error:
+                say(f"{episode.name} is left out: {error}")
+                failed += 1
+                continue
+            journal.put(number, labels)
+        done.append((episode, labels))
+    return done, failed
+
+
+def _write(
+    done: Sequence[tuple[RecordedEpisode, EpisodeLabels]],
+    options: argparse.Namespace,
+    model: str,
+    say: Say,
+) -> None:
+    flat = [labels.name for _, labels in done if labels.progress().degenerate]
+    if flat:
+        say(
+            f"The curve of {len(flat)} episode(s) is constant, so that it says nothing; its "
+            f"progress is 0: {', '.join(flat[:5])}{' …' if len(flat) > 5 else ''}"
+        )
+    if options.output:
+        with written_whole(options.output) as path, path.open("w", newline="") as file:
+            write_csv([labels for _, labels in done], file, named=True)
+        say(f"Readings: {options.output}")
+    rows = []
+    if options.progress or options.weights:
+        rows = [LabelledRows(labels, episode.rows()) for episode, labels in done]
+    if options.progress:
+        write_progress(rows, options.progress, model=model)
+        say(f"Progress of every frame: {options.progress}\n{trainer_line(options.progress)}")
+    if options.weights:
+        write_weights(rows, options.weights, model=model)
+        say(f"Weights of every frame: {options.weights}")
