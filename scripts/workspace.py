@@ -196,7 +196,7 @@ def make_workspace(wanted_ros: str, with_models: bool) -> None:
     base += listed(HERE / "colcon.txt")
     base += [each for each in declared(setup_cfg, "models") if each.startswith("setuptools")]
     base += [] if shutil.which("cmake") else ["cmake>=3.20,<4"]
-    base += declared(setup_cfg) + declared(setup_cfg, "test")
+    base += declared(setup_cfg) + declared(setup_cfg, "datasets") + declared(setup_cfg, "test")
     full = stages.run("base", empty, base, lambda: install_base(ros, base, pip))
     stages.run("build", full, build_inputs(), build_packages)
     if with_models:

@@ -290,6 +290,7 @@ def test_versions_are_pinned_in_setup_cfg_alone() -> None:
         for section, key in (
             ("options", "install_requires"),
             ("options.extras_require", "models"),
+            ("options.extras_require", "datasets"),
             ("options.extras_require", "test"),
         )
         for requirement in lines(config()[section][key])

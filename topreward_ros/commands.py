@@ -19,6 +19,7 @@ INTERRUPTED = 130
 MODULES = {
     "calibrate": "offline.calibrate",
     "label": "offline.label",
+    "evaluate": "offline.evaluation.command",
     "demo": "nodes.running.demo",
 }
 """Where the `main` of each command is."""
@@ -79,8 +80,13 @@ def calibrate() -> int:
 
 
 def label() -> int:
-    """Labels a recording; see `offline.label`."""
+    """Labels recorded episodes; see `offline.label`."""
     return run("label")
+
+
+def evaluate() -> int:
+    """Tells how well a model judges recorded episodes; see `offline.evaluation`."""
+    return run("evaluate")
 
 
 def demo() -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from topreward_ros.commands import INTERRUPTED
 from topreward_ros.method.own_threshold import OwnThreshold
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.offline.episodes.opening import open_source
@@ -46,6 +47,7 @@ from topreward_ros.offline.scoring_options import (
     intake_settings,
     load_model,
 )
+from topreward_ros.printable import PrintableParser, printable
 
 DESCRIPTION = """\
 Scores recorded episodes and writes a report: report.md with its pictures, and report.json with all
@@ -62,7 +64,7 @@ DRAWN = 8
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses the command line; None: that of the process. Exits with status 2 where it is wrong."""
-    parser = argparse.ArgumentParser(
+    parser = PrintableParser(
         "evaluate", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
@@ -101,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         _say("stopped, no report is written.")
-        return 130
+        return INTERRUPTED
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -207,8 +209,4 @@ def _write(evaluation: Evaluation, videos: dict[str, EpisodeVideo], folder: Path
 
 
 def _say(text: str) -> None:
-    print(f"evaluate: {text}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    print(printable(f"evaluate: {text}"), file=sys.stderr)

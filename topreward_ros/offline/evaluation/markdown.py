@@ -8,6 +8,7 @@ from pathlib import Path
 from topreward_ros.offline.evaluation.evaluation import Evaluation, Variant
 from topreward_ros.offline.evaluation.figures import Figure, SetFigures
 from topreward_ros.offline.evaluation.stage_figures import stage_figures
+from topreward_ros.printable import printable
 
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
@@ -22,7 +23,7 @@ def markdown(evaluation: Evaluation, pictures: dict[str, Path]) -> str:
     """
     base = evaluation.variants[0]
     parts = [
-        f"# How {base.model} judges {evaluation.source}",
+        f"# How {_cell(base.model)} judges {_cell(evaluation.source)}",
         _summary(evaluation, base),
         _controls(evaluation, base),
         _tasks(evaluation, base),
@@ -181,11 +182,11 @@ def _stages(base: Variant) -> str:
 def _failed(base: Variant) -> str:
     if not base.failed:
         return ""
-    return "\n".join(["## Left out", "", *(f"- {sentence}" for sentence in base.failed)])
+    return "\n".join(["## Left out", "", *(f"- {printable(sentence)}" for sentence in base.failed)])
 
 
 def _settings(evaluation: Evaluation) -> str:
-    rows = [f"| `{name}` | `{value}` |" for name, value in evaluation.settings.items()]
+    rows = [f"| `{name}` | `{_cell(str(value))}` |" for name, value in evaluation.settings.items()]
     return "\n".join(["## Settings", "", "| option | value |", "|---|---|", *rows])
 
 
@@ -209,4 +210,4 @@ def _number(value: float) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return printable(text).replace("|", "\\|")
