@@ -118,8 +118,6 @@ def _episode(each: ScoredEpisode) -> dict[str, Any]:
             "score": each.score,
             "voc": each.voc,
             "voc_of_all": each.voc_of_all,
-            "gvl": each.gvl,
-            "gvl_unread": each.unread,
             "stages": None if stages is None else asdict(stages),
             "times": each.times.tolist(),
             "log_probs": each.log_probs.tolist(),

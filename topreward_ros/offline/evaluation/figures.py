@@ -125,7 +125,6 @@ def set_figures(
         auc={
             "success score (last 3)": _auc(labelled, lambda each: each.score, confidence),
             "VOC": _auc(labelled, lambda each: each.voc, confidence),
-            "GVL": _auc(labelled, lambda each: each.gvl, confidence),
         },
         detected=claimed([each for each in labelled if each.success]),
         false_stops=claimed(bad),

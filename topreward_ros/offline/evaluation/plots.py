@@ -90,7 +90,6 @@ def draw_roc(episodes: Sequence[ScoredEpisode], path: Path) -> bool:
     scores = {
         "success score (last 3)": [each.score for each in labelled],
         "VOC": [each.voc for each in labelled],
-        "GVL": [each.gvl for each in labelled],
     }
     with matplotlib.rc_context(STYLE):
         figure = Canvas((5.4, 5.2), dpi=DOTS_PER_INCH, layout="constrained")

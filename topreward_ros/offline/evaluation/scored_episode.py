@@ -29,8 +29,6 @@ class ScoredEpisode:
         log_probs: (N,) nats of the prefixes that end there, under its own instruction.
         controls: (N,) nats by the name of a control; `wrong instruction` among them.
         answers: nat by instruction of the set: mean of the last log-probs of the whole video.
-        gvl: -1..1, VOC of the GVL baseline; NaN where it was not run or not understood.
-        unread: answers of the GVL baseline that could not be understood.
     """
 
     name: str
@@ -42,8 +40,6 @@ class ScoredEpisode:
     log_probs: NDArray[np.float64]
     controls: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     answers: dict[str, float] = field(default_factory=dict)
-    gvl: float = float("nan")
-    unread: int = 0
 
     @property
     def score(self) -> float:
