@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import av
 
-from topreward_ros.video.recording import RecordingError, one_line
+from topreward_ros.video.decoder_errors import refused_errors
+from topreward_ros.video.recording import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,17 +57,19 @@ def clip_frames(path: Path, times: Sequence[float], tolerance: float) -> Iterato
 
 
 def _decoded(path: Path, start: float) -> Iterator[av.VideoFrame]:
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise RecordingError(f"{path} holds no pictures; expected a video file.")
-            stream = container.streams.video[0]
-            begin = max(0.0, start - SEEK_AHEAD)
-            if begin:
-                container.seek(int(begin / stream.time_base), stream=stream)
-            yield from container.decode(stream)
-    except (av.FFmpegError, OSError) as error:
-        raise RecordingError(
-            f"{path} cannot be read as a video; it is damaged or of an unknown kind, and the "
-            f"decoder says: {one_line(error)}."
-        ) from error
+    with refused_errors(path):
+        container = av.open(str(path))
+    with container:
+        if not container.streams.video:
+            raise RecordingError(f"{path} holds no pictures; expected a video file.")
+        stream = container.streams.video[0]
+        begin = max(0.0, start - SEEK_AHEAD)
+        if begin:
+            container.seek(int(begin / stream.time_base), stream=stream)
+        decoded = container.decode(stream)
+        while True:
+            with refused_errors(path):  # not while the caller works with the picture
+                frame = next(decoded, None)
+            if frame is None:
+                return
+            yield frame

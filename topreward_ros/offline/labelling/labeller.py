@@ -85,6 +85,11 @@ class Labeller:
         frames = self._frames(recording, notes)
         for note in notes:
             self._say(note)
+        if not frames:
+            raise ValueError(
+                f"{recording.path} gives no frame, so there is nothing to label; expected pictures "
+                "that can be decoded, of every camera within camera_max_age of the others'."
+            )
         episode = Episode(self.scorer, instruction, settings)
         readings: list[Reading] = []
         for frame in track(frames):

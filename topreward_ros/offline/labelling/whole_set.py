@@ -122,8 +122,6 @@ def _label_all(
             try:
                 task = instruction or episode.instruction
                 labels = labeller.label(episode.name, task, episode.open())
-                if not labels.readings:
-                    raise SourceError("it has no frame.")
             except (ValueError, RuntimeError) as error:
                 say(f"{episode.name} is left out: {error}")
                 failed += 1
