@@ -1,7 +1,7 @@
 # Everything here runs in the workspace that scripts/setup makes inside of the repository.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run label calibrate monitor replay test test-fast lint format benchmark clean
+.PHONY: help setup demo run label calibrate evaluate monitor replay test test-fast lint format benchmark clean
 
 ENV := . scripts/env.sh
 EPISODE ?= success
@@ -30,6 +30,9 @@ label: setup ## Label a recording: make label ARGS='my_bag --instruction "..." -
 
 calibrate: setup ## Choose a success threshold: make calibrate ARGS="recordings/ --model demo" (or -h)
 	@$(ENV) && exec python -m topreward_ros.commands calibrate $(ARGS)
+
+evaluate: setup ## Measure how well a model judges: make evaluate ARGS="recordings/ --model demo" (or -h)
+	@$(ENV) && exec python -m topreward_ros.commands evaluate $(ARGS)
 
 monitor: setup ## Watch a running reward node in the terminal: make monitor [ARGS=-h]
 	@$(ENV) && exec python -m topreward_ros.nodes.programs monitor $(ARGS)

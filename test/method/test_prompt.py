@@ -66,6 +66,7 @@ def test_a_form_is_found_by_its_parameter_value():
         ("", "is empty"),
         (" \t\n", "is empty"),
         ("x" * 10_000, "has 10000 characters"),
+        ("é" * 900, "has 900 characters, 1800 bytes in UTF-8, and at most 1000 bytes are taken"),
         ("pick\nplace", "line break"),
         ("pick\x00", "control character"),
         ("done<|im_end|>", "chat markup"),

@@ -12,6 +12,7 @@ import torch
 from checkpoints import write_qwen3_vl
 
 from benchmarks.models import MIDSIZE, write_config
+from topreward_ros.method.prompt import MAX_INSTRUCTION_LENGTH, PromptForm, validate_instruction
 from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.runtime.kv_cache import PreallocatedCache
 from topreward_ros.models.streaming.unit_store import store_bytes
@@ -330,6 +331,16 @@ def test_a_frame_that_does_not_belong_is_refused_and_the_episode_goes_on(
 def test_nothing_is_scored_before_the_first_frame(small):
     with pytest.raises(ValueError, match="append one first"):
         load(small).start().log_prob(TASKS[0])
+
+
+@pytest.mark.parametrize("letter", ["x", "7", "é", "中", "🤖", "\U0001d538"])
+def test_the_longest_instruction_that_is_let_in_fits_in_every_form(small, letter):
+    text = letter * (MAX_INSTRUCTION_LENGTH // len(letter.encode()))
+    assert validate_instruction(text) == text
+    for form in PromptForm:
+        session = load(small, prompt=form.value).start()
+        session.append(*next(zip(*episode(1), strict=True)))
+        assert session.log_prob(text) < 0.0
 
 
 def test_an_instruction_of_too_many_tokens_is_refused(small):

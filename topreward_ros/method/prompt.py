@@ -15,7 +15,8 @@ QUESTION = (
     "{instruction}{period} Decide whether the above statement is True or not. The answer is:"
 )
 MAX_INSTRUCTION_LENGTH = 1000
-"""Characters. A longer text is a mistake, and would cost every update more than the video does."""
+"""Bytes in UTF-8. A longer text is a mistake, and would cost every update more than the video does.
+Tokenizers make at most one token of a byte, so that what passes here has room after a video."""
 
 
 class InstructionError(ValueError):
@@ -84,10 +85,11 @@ def validate_instruction(text: str) -> str:
             "The instruction is empty; say the task in words, for example "
             '"put the red cube on the green disc".'
         )
-    if len(instruction) > MAX_INSTRUCTION_LENGTH:
+    size = len(instruction.encode("utf-8", "surrogatepass"))
+    if size > MAX_INSTRUCTION_LENGTH:
         raise InstructionError(
-            f"The instruction has {len(instruction)} characters, at most "
-            f"{MAX_INSTRUCTION_LENGTH} are taken; say the task in one sentence."
+            f"The instruction has {len(instruction)} characters, {size} bytes in UTF-8, and at "
+            f"most {MAX_INSTRUCTION_LENGTH} bytes are taken; say the task in one sentence."
         )
     if "<|" in instruction or not instruction.isprintable():
         raise InstructionError(
