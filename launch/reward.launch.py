@@ -16,14 +16,14 @@ from typing import Any
 import yaml
 from ament_index_python import packages
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.conditions import InvalidConditionExpressionError, evaluate_condition_expression
 from launch.substitutions import TextSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from topreward_ros.nodes.running.node_commands import ENCLAVES, package_directory
-from topreward_ros.nodes.running.stack import ROSETTA, parameter_files
+from topreward_ros.nodes.running.stack import ROSETTA, parameter_files, reach_lines
 from topreward_ros.small_files import load_yaml, read_small
 
 # Passed on as parameters of reward_node when they are given.
@@ -81,6 +81,13 @@ ARGUMENTS = [
         for name, (default, text) in SWITCHES.items()
     ),
 ]
+
+
+def reach(context: LaunchContext) -> list[LogInfo]:
+    """Returns what is said of the parameter files: which section is for which node."""
+    given = context.launch_configurations
+    files = parameter_files(given["rig"], given["params_file"])
+    return [LogInfo(msg=line) for line in reach_lines(files, given["namespace"])]
 
 
 def nodes(context: LaunchContext) -> list[Node]:
@@ -175,4 +182,5 @@ def rviz(given: dict[str, str], files: list[str]) -> Node:
 
 def generate_launch_description() -> LaunchDescription:
     """Returns the arguments and the nodes."""
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=nodes)])
+    told = [OpaqueFunction(function=reach), OpaqueFunction(function=nodes)]
+    return LaunchDescription([*ARGUMENTS, *told])

@@ -85,6 +85,18 @@ def test_an_rviz_configuration_that_is_not_there_is_named_with_those_that_are():
         command_lines(rviz="true", rviz_config="teapot")
 
 
+def test_a_parameter_file_that_reaches_no_node_is_refused(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("reward_node:\n  ros__parameters:\n    model: demo\n")
+    context, _ = _made({})
+    context.launch_configurations["params_file"] = str(own)
+    with pytest.raises(ValueError, match=r"reaches no node.*/topreward/reward_node"):
+        runpy.run_path(str(FILE))["reach"](context)
+    own.write_text("/**/reward_node:\n  ros__parameters:\n    model: demo\n")
+    told = runpy.run_path(str(FILE))["reach"](context)
+    assert f"{own}: /**/reward_node is for reward_node." in [one.msg[0].text for one in told]
+
+
 @pytest.fixture(autouse=True)
 def rviz_there(monkeypatch):
     """RViz need not be installed here."""

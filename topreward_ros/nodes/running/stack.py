@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from topreward_ros.nodes.running.node_commands import node_command, package_directory
+from topreward_ros.nodes.running.parameter_reach import UnreachedError, file_reach
 from topreward_ros.nodes.running.processes import Exit, ProcessGroup, interrupted_by_signals
 from topreward_ros.printable import PrintableParser, printable
 from topreward_ros.small_files import FileRefused, load_yaml, read_small
@@ -104,6 +105,23 @@ def parameter_files(rig: str, own: str) -> list[Path]:
     return files
 
 
+def reach_lines(files: Sequence[Path], namespace: str) -> list[str]:
+    """Returns a sentence on each section of the parameter files: which node it reaches.
+
+    Args:
+        files: as `parameter_files` returns them.
+        namespace: of the nodes.
+
+    Raises:
+        StackError: a file reaches no node.
+    """
+    try:
+        reached = [file_reach(file, namespace, tuple(ROSETTA)) for file in files]
+    except UnreachedError as error:
+        raise StackError(str(error)) from None
+    return [line for one in reached for line in one.lines()]
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Reads the command line; None: this process's."""
     parser = PrintableParser(prog="stack", description=__doc__.splitlines()[0])
@@ -148,6 +166,9 @@ def run(options: argparse.Namespace) -> int:
         environment["ROS_DOMAIN_ID"] = str(options.domain_id)
     group = ProcessGroup()
     nodes = commands(options)
+    files = parameter_files(options.rig, options.params_file)
+    for line in reach_lines(files, options.namespace):
+        print(printable(f"stack: {line}"), flush=True)
 
     def start(name: str) -> None:
         group.start(name, nodes[name], environment=environment)
