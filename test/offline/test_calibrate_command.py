@@ -375,12 +375,19 @@ def test_a_damaged_recording_is_named(checkpoint, tmp_path, capsys):
 
 
 def test_a_recording_without_readings_does_not_count(checkpoint, tmp_path, capsys):
-    write_bag(tmp_path / "good", 1, False, more_topics=("/other",))
+    for number, name in enumerate(("good", "done"), start=1):
+        write_bag(tmp_path / name, number, False, more_topics=("/other",))
     pixels = np.zeros((64, 64, 3), np.uint8)
     apart = [("/camera/image_raw", raw_image(10**18, pixels)), ("/other", raw_image(10**9, pixels))]
     write_image_bag(tmp_path / "apart", apart)
-    write_labels(tmp_path, [("good", TASK, 0), ("apart", TASK, 1)])
-    arguments = [str(tmp_path), *model_arguments(checkpoint), "--output", str(tmp_path / "out")]
+    write_labels(tmp_path, [("apart", TASK, 1), ("done", TASK, 1), ("good", TASK, 0)])
+    arguments = [
+        str(tmp_path),
+        *model_arguments(checkpoint),
+        *WEAK,
+        "--output",
+        str(tmp_path / "out"),
+    ]
     assert main(arguments) == 1
     refusal = " ".join(capsys.readouterr().err.split())
     assert "apart gives no reading" in refusal
