@@ -14,8 +14,8 @@ from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.offline.labelled_recordings import LabelsError, read_labels
 from topreward_ros.small_files import FileRefused, load_yaml, read_small
 
-SOON = 2.0  # s of this process: what other processes do on a busy machine does not count
-"""s, on a busy machine too."""
+SOON = 2.0
+"""s of this process; what others do on a busy machine does not count."""
 
 
 def bomb() -> str:
