@@ -44,8 +44,6 @@ EPISODES = 300
 QUICK = 40
 """Enough for a process's memory to be compared."""
 OTHER_TASK = "open the drawer"
-UNASKABLE = "🤖" * 1000
-"""A valid text whose question has more tokens than scoring takes, which it finds out itself."""
 END_PATIENCE = 60.0
 """s for an episode's end, on a busy machine too."""
 LOST_TOO_MANY = 3
@@ -232,10 +230,6 @@ def _deactivated(soak: Soak) -> None:
     soak.expect(episode, "deactivated")
 
 
-def _scoring_error(soak: Soak) -> None:
-    soak.expect(soak.begin(UNASKABLE), "model_error")
-
-
 def _killed(soak: Soak) -> None:
     episode = soak.start()
     soak.lab.end("reward_node", signal.SIGKILL)
@@ -257,7 +251,6 @@ KINDS: dict[str, Callable[[Soak], None]] = {
     "clock_jump": _clock_jump,
     "camera_lost": _camera_lost,
     "deactivated": _deactivated,
-    "scoring_error": _scoring_error,
 }
 
 

@@ -215,12 +215,17 @@ def test_an_instruction_that_changes_ends_the_episode_as_instruction_changed(lab
     next_one_runs(lab)
 
 
-def test_scoring_that_raises_ends_the_episode_as_model_error(lab):
+def test_an_instruction_of_too_many_tokens_is_refused_and_the_episode_goes_on(lab):
     handle = running(lab)
     lab.instructions.publish(String(data=UNASKABLE))
-    result = ended(lab, handle, "model_error")
-    lab.instructions.publish(String(data=TASK))  # latched: a node started anew would get it
-    assert "Scoring failed with ValueError" in result.detail and "tokens" in result.detail
+    lab.wait(lambda: "at most 1000 bytes are taken" in lab.said("reward_node"))
+    count = len(lab.feedback)
+    lab.wait(lambda: len(lab.feedback) > count)
+    lab.instructions.publish(String(data=TASK))  # latched: a node started anew would get the other
+    assert not lab.happened("stopped")
+    assert lab.stop_it().success
+    assert lab.result(handle)[1].termination_reason == "stopped"
+    assert "at most 1000 bytes are taken" in lab.set(instruction=UNASKABLE)[0]
     next_one_runs(lab)
 
 
