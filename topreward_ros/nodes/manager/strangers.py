@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
 
-NAMING = 2.0
-"""s for a publisher's node to become known; discovery tells of endpoints first."""
+NAMING = 25.0
+"""s for a publisher's node to become known, as discovery tells of endpoints first, and for one of a
+killed process to be forgotten, whose name may go before it. Meanwhile nothing of it is believed."""
 _NAMELESS = "_"
 """Begins the names that rmw gives to nodes it does not know, or not yet."""
 
