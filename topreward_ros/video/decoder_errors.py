@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from av import VideoFrame as Frame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
 
 @contextmanager
 def refused_errors(path: Path) -> Iterator[None]:
@@ -39,6 +43,28 @@ def refused_errors(path: Path) -> Iterator[None]:
         av.logging.set_level(None)
     if after > before:
         raise damaged_video(path, " ".join(f"{last[1]}: {last[2]}".split()).rstrip("."))
+
+
+def checked_frames(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[Frame]:
+    """Decodes a stream picture by picture.
+
+    Args:
+        container: opened, at the place from which to decode.
+        stream: of its pictures.
+        path: of the video, for the sentence.
+
+    Raises:
+        RecordingError: an error was raised or logged, or a picture is marked corrupt.
+    """
+    decoded = container.decode(stream)
+    while True:
+        with refused_errors(path):  # not while the caller works with the picture
+            frame = next(decoded, None)
+        if frame is None:
+            return
+        if frame.is_corrupt:
+            raise damaged_video(path, f"the picture at {frame.time or 0.0:.3f} s is corrupt")
+        yield frame
 
 
 def damaged_video(path: Path, reason: str) -> RecordingError:

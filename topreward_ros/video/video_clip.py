@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from topreward_ros.video.decoder_errors import refused_errors
+from topreward_ros.video.decoder_errors import checked_frames, refused_errors
 from topreward_ros.video.recording import RecordingError
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ def clip_frames(path: Path, times: Sequence[float], tolerance: float) -> Iterato
                 f"{path} has no picture at {next_time:.3f} s, picture {found + 1} of "
                 f"{len(times)}; the one after it is at {frame.time:.3f} s."
             )
-        if frame.is_corrupt:
-            raise RecordingError(f"{path} is damaged at {frame.time:.3f} s.")
         found += 1
         next_time = next(wanted, None)
         yield frame
@@ -66,10 +64,4 @@ def _decoded(path: Path, start: float) -> Iterator[av.VideoFrame]:
         begin = max(0.0, start - SEEK_AHEAD)
         if begin:
             container.seek(int(begin / stream.time_base), stream=stream)
-        decoded = container.decode(stream)
-        while True:
-            with refused_errors(path):  # not while the caller works with the picture
-                frame = next(decoded, None)
-            if frame is None:
-                return
-            yield frame
+        yield from checked_frames(container, stream, path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import av
 
-from topreward_ros.video.decoder_errors import damaged_video, refused_errors
+from topreward_ros.video.decoder_errors import checked_frames, refused_errors
 from topreward_ros.video.image import stamp_seconds
 from topreward_ros.video.picture_message import FIRST_STAMP, Image, picture_message
 from topreward_ros.video.recording import (
@@ -84,14 +84,8 @@ class VideoFile(Recording):
         with refused_errors(self.path):
             container = av.open(str(self.path))
         with container:
-            decoded = container.decode(_only_stream(container, self.path))
-            while True:
-                with refused_errors(self.path):  # not while the caller works with the picture
-                    frame = next(decoded, None)
-                if frame is None:
-                    break
-                if frame.is_corrupt:
-                    raise damaged_video(self.path, f"picture {count + 1} is corrupt")
+            stream = _only_stream(container, self.path)
+            for frame in checked_frames(container, stream, self.path):
                 count += 1
                 yield frame
         if count < len(self):
