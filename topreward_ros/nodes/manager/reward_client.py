@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rcl_interfaces.srv import GetParameters, SetParameters
+from rcl_interfaces.srv import SetParameters
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -49,9 +49,6 @@ class RewardClient:
         self._waiting = waiting
         self._set = node.create_client(
             SetParameters, f"{self.name}/set_parameters", callback_group=group
-        )
-        self._get = node.create_client(
-            GetParameters, f"{self.name}/get_parameters", callback_group=group
         )
         self._reset = node.create_client(Trigger, f"{self.name}/reset", callback_group=group)
 
