@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -132,6 +133,19 @@ def test_claims_are_those_of_the_live_detector():
     assert figures.controls["static"].claims.interval.value == 0.0
     assert figures.controls["static"].voc.undefined == 2
     assert figures.controls["static"].beaten.interval.value == 1.0
+
+
+def test_nothing_is_claimed_on_what_nobody_saw_or_across_a_hole():
+    detector = SuccessSettings(-2.0, max_step=0.75)
+    held = np.concatenate([np.full(12, -9.0), np.full(8, -0.1)])
+    frozen = scored(held, True, seen=(*[True] * 14, *[False] * 6))
+    hole = scored(held, True)
+    hole = replace(hole, times=hole.times + np.where(np.arange(20) < 14, 0.0, 5.0))
+    for episode, found in ((scored(held, True), 1.0), (frozen, 0.0), (hole, 1.0)):
+        assert set_figures([episode], detector, 0.95).detected.interval.value == found
+    short = replace(hole, times=hole.times + np.where(np.arange(20) < 17, 0.0, 5.0))
+    assert set_figures([short], detector, 0.95).detected.interval.value == 0.0
+    assert set_figures([short], SuccessSettings(-2.0), 0.95).detected.interval.value == 1.0
 
 
 def test_grades_are_correlated_and_confused():

@@ -9,12 +9,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
 
 from topreward_ros.commands import INTERRUPTED
-from topreward_ros.method.own_threshold import OwnThreshold
+from topreward_ros.episode import task_settings
+from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.offline.episodes.opening import open_source
 from topreward_ros.offline.episodes.recorded_episode import (
@@ -48,6 +50,10 @@ from topreward_ros.offline.scoring_options import (
     load_model,
 )
 from topreward_ros.printable import PrintableParser, printable
+
+if TYPE_CHECKING:
+    from topreward_ros.models.contract import VideoScorer
+    from topreward_ros.video.intake import IntakeSettings
 
 DESCRIPTION = """\
 Scores recorded episodes and writes a report: report.md with its pictures, and report.json with all
@@ -168,21 +174,19 @@ def _score(
     if not scored:
         raise SourceError(f"None of {len(episodes)} episodes could be scored. {failed[0]}")
     minutes = (time.monotonic() - started) / 60.0
-    detector = _detector(options, scorer, intake.sample_rate, intake.motion_threshold)
+    detector = _detector(options, scorer, intake)
     return Variant(name, options.model, tuple(scored), detector, tuple(failed), minutes), videos
 
 
 def _detector(
-    options: argparse.Namespace, scorer: object, rate: float, motion_threshold: float | None
+    options: argparse.Namespace, scorer: VideoScorer, intake: IntakeSettings
 ) -> SuccessSettings:
-    detector = detector_settings(options, options.threshold)
-    if detector.threshold is not None:
-        return detector
-    own = OwnThreshold(scorer.success_threshold, scorer.sample_rate, scorer.motion_threshold)
-    threshold, warning = own.here(rate, detector.window, motion_threshold)
+    """Returns the detector that the live node would run, without a calibration."""
+    asked = detector_settings(options, options.threshold)
+    settings, warning = task_settings(scorer, intake, asked, RewardForm.DIFFERENCE, None, "")
     if warning:
         _say(warning)
-    return replace(detector, threshold=threshold)
+    return settings.success
 
 
 def _write(evaluation: Evaluation, videos: dict[str, EpisodeVideo], folder: Path) -> None:

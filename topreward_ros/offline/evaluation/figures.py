@@ -18,6 +18,8 @@ from topreward_ros.offline.episodes.recorded_episode import HIGHEST_GRADE, LOWES
 from topreward_ros.offline.evaluation.scored_episode import ScoredEpisode, last_mean, prefix_voc
 
 UNKNOWN = float("nan")
+Curve = tuple[np.ndarray, np.ndarray, tuple[bool, ...]]
+"""Log-probs, times, and what of them was seen (see `ScoredEpisode`)."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,10 @@ def set_figures(
     successes = sum(each.success is True for each in episodes)
 
     def claimed(some: Sequence[ScoredEpisode]) -> Figure | None:
-        return None if threshold is None else _claims([e.log_probs for e in some], some, detector,
-                                                      confidence)  # fmt: skip
+        if threshold is None:
+            return None
+        curves = [(each.log_probs, each.times, each.seen) for each in some]
+        return _claims(curves, detector, confidence)
 
     return SetFigures(
         episodes=len(episodes),
@@ -165,18 +169,10 @@ def _auc(
     return Figure(auc_interval(area, successes, failures, confidence), len(known), undefined)
 
 
-def _claims(
-    curves: Sequence[np.ndarray],
-    episodes: Sequence[ScoredEpisode],
-    detector: SuccessSettings,
-    confidence: float,
-) -> Figure:
-    levels = [
-        latch_level(curve, each.times, detector)
-        for curve, each in zip(curves, episodes, strict=True)
-    ]
-    return share_figure(sum(level > detector.threshold for level in levels), len(levels),
-                        confidence)  # fmt: skip
+def _claims(curves: Sequence[Curve], detector: SuccessSettings, confidence: float) -> Figure:
+    levels = [latch_level(*curve, detector, seen or None) for *curve, seen in curves]
+    hits = sum(level > detector.threshold for level in levels)
+    return share_figure(hits, len(levels), confidence)
 
 
 def _control(
@@ -187,7 +183,8 @@ def _control(
     beaten = sum(each.score > last_mean(curve) for each, curve in zip(some, curves, strict=True))
     claims = None
     if detector.threshold is not None:
-        claims = _claims(curves, some, detector, confidence)
+        shown = [(curve, each.times, ()) for curve, each in zip(curves, some, strict=True)]
+        claims = _claims(shown, detector, confidence)
     return ControlFigures(
         mean_figure([prefix_voc(curve) for curve in curves], confidence),
         share_figure(beaten, len(some), confidence),

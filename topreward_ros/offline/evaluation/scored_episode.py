@@ -28,6 +28,7 @@ class ScoredEpisode:
         times: (N,) s since the first frame.
         log_probs: (N,) nats of the prefixes that end there, under its own instruction.
         controls: (N,) nats by the name of a control; `wrong instruction` among them.
+        seen: (N,) whether each prefix ends with a new picture of every camera; empty: all do.
         answers: nat by instruction of the set: mean of the last log-probs of the whole video.
     """
 
@@ -40,6 +41,7 @@ class ScoredEpisode:
     log_probs: NDArray[np.float64]
     controls: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     answers: dict[str, float] = field(default_factory=dict)
+    seen: tuple[bool, ...] = ()
 
     @property
     def score(self) -> float:

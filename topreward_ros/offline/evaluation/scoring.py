@@ -99,6 +99,7 @@ def score_episode(
             ask(video, [own], lengths)[:, 0],
             controls,
             answers,
+            video.seen,
         ),
         video,
     )

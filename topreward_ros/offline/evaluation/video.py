@@ -30,10 +30,12 @@ class EpisodeVideo:
     Attributes:
         frames: N pictures of (height, width, 3) uint8 RGB.
         times: (N,) s since the first frame.
+        seen: (N,) whether every camera's picture is a new one; empty: all are.
     """
 
     frames: tuple[NDArray[np.uint8], ...]
     times: NDArray[np.float64]
+    seen: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -61,7 +63,11 @@ def read_video(
     ungated = replace(settings, motion_threshold=None)
     frames = list(recorded_frames(recording, ungated, frame_size, cameras, on_bad_picture))
     stamps = np.array([frame.stamp for frame in frames], dtype=np.float64)
-    return EpisodeVideo(tuple(frame.image for frame in frames), stamps - stamps[:1].sum())
+    return EpisodeVideo(
+        tuple(frame.image for frame in frames),
+        stamps - stamps[:1].sum(),
+        tuple(not frame.frozen for frame in frames),
+    )
 
 
 def _static(video: EpisodeVideo) -> EpisodeVideo:
