@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import tempfile
 from contextlib import suppress
 
 import pytest
@@ -14,6 +15,8 @@ os.environ["ROS_DOMAIN_ID"] = str(DOMAIN.number)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
+HOME = tempfile.TemporaryDirectory(prefix="ros_home_", ignore_cleanup_errors=True)
+os.environ["ROS_HOME"] = HOME.name  # what a manager owes to a robot is none of the tests' business
 let_children_be_interrupted()
 # The models are small: on few cores, threads of several processes would only await each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

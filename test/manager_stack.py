@@ -11,6 +11,9 @@ from pathlib import Path
 
 from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.service import Service
 from reward_stack import PATIENCE, START, Stack, Tester, image
@@ -298,6 +301,38 @@ def managed(model: Path | str, up: bool = True, **settings: object) -> Iterator[
         yield stack
     finally:
         stack.close()
+
+
+@contextmanager
+def hanging_trigger(name: str) -> Iterator[list[float]]:
+    """A Trigger service that does not answer for as long; yields when it was called."""
+    release, calls = threading.Event(), []
+
+    def serve(_, response):
+        calls.append(time.monotonic())
+        release.wait()
+        return response
+
+    def run() -> None:
+        context = Context()  # of its own: it is blocked, and nothing else must be
+        context.init()
+        node = Node("hanging", context=context, use_global_arguments=False)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        node.create_service(Trigger, name, serve)
+        while not release.is_set():
+            executor.spin_once(timeout_sec=0.05)
+        executor.shutdown()
+        node.destroy_node()
+        context.shutdown()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield calls
+    finally:
+        release.set()
+        thread.join()
 
 
 def succeeded(status: int) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 
 import pytest
 import stub_controllers
 from controller_manager import ControllerManager
 from lifecycle_msgs.srv import GetState
-from manager_stack import ALWAYS, NEVER, TASK, managed
+from manager_stack import ALWAYS, NEVER, TASK, hanging_trigger, managed
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -146,14 +145,9 @@ def test_absent_and_hanging_services_cost_their_timeouts_and_nothing_more(model)
     }
     with managed(model, instruction=TASK, manager=actions) as lab:
         lab.robot.trigger("/there/stop")
-        hang = threading.Event()
-        server = _hanging_server("/hanging/stop", hang)
-        try:
+        with hanging_trigger("/hanging/stop"):
             lab.wait(lambda: lab.manager.count_services("/hanging/stop") == 1)
             _, result = lab.run_one(time_limit=1.0)
-        finally:
-            hang.set()
-            server.join()
         lab.wait(lambda: len(lab.happened("stop_action")) == 4)
         details = [event.detail for event in lab.happened("stop_action")]
         assert [" FAILED " in detail for detail in details] == [True, True, True, False]
@@ -232,35 +226,6 @@ def test_a_service_that_was_lost_with_a_request_is_called_again():
     assert client.calls == 2
     executor.shutdown()
     node.destroy_node()
-
-
-def _hanging_server(name: str, release: threading.Event) -> threading.Thread:
-    """A service whose callback does not return; in a context of its own."""
-    from rclpy.context import Context
-    from rclpy.executors import SingleThreadedExecutor
-    from rclpy.node import Node
-
-    def run() -> None:
-        context = Context()
-        context.init()
-        node = Node("hanging", context=context, use_global_arguments=False)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-
-        def serve(_, response):
-            release.wait()
-            return response
-
-        node.create_service(Trigger, name, serve)
-        while not release.is_set():
-            executor.spin_once(timeout_sec=0.05)
-        executor.shutdown()
-        node.destroy_node()
-        context.shutdown()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def test_a_new_episode_waits_until_the_stop_actions_of_the_last_are_done(model):

@@ -156,13 +156,13 @@ class EpisodeControl:
         """
         episode, self.current = self.current, None
         episode.end(reason, detail, self._waiting.now(), outcome)
-        self._outputs.stopped(episode)
         actions = self._actions.due(reason) if run_actions is None else []
         if run_actions:
             actions = list(self._actions.actions)
         left_alone = gone or (goes_on and not episode.asked)
         deactivate = self._read().manage_lifecycle and not left_alone
-        self._ending.begin(episode, actions, deactivate)
+        self._ending.begin(episode, actions, deactivate)  # noted first; it runs later
+        self._outputs.stopped(episode)
         return episode
 
     def watch(self) -> None:

@@ -13,13 +13,16 @@ import rclpy
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.task import Future
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.manager.action import EpisodeAction
 from topreward_ros.nodes.manager.control import EpisodeControl
+from topreward_ros.nodes.manager.cut_off_endings import CutOffEndings
 from topreward_ros.nodes.manager.ending import EpisodeEnding
 from topreward_ros.nodes.manager.hearing import RewardHearing
 from topreward_ros.nodes.manager.outputs import ManagerOutputs
+from topreward_ros.nodes.manager.owed_stops import OwedStops, owed_path
 from topreward_ros.nodes.manager.parameters import ManagerSettings
 from topreward_ros.nodes.manager.reward_client import RewardClient
 from topreward_ros.nodes.manager.reward_events import HISTORY_PATIENCE, RewardEvents
@@ -94,7 +97,10 @@ class EpisodeManager(PrintableNode):
         common = {"waiting": self._waiting, "read": self._settings.read}
         starter = EpisodeStarter(self.client, self._events, **common)
         log = self.get_logger()
-        ending = EpisodeEnding(self.client, self._outputs, waiting=self._waiting, log=log)
+        owed = OwedStops(owed_path(self.get_fully_qualified_name()))
+        ending = EpisodeEnding(self.client, self._outputs, owed, waiting=self._waiting, log=log)
+        self._cut_off = CutOffEndings(owed, ending, self.actions, self._outputs, **common)
+        self._settled: Future | None = None
         self.control = EpisodeControl(starter, ending, self._outputs, self.actions, **common)
         self._hearing = RewardHearing(
             self.control, self.client, starter, self._outputs, log=log, **common
@@ -177,6 +183,7 @@ class EpisodeManager(PrintableNode):
 
     def _on_begin(self) -> None:
         self.destroy_timer(self._begin)
+        self._settled = self._waiting.start(self._cut_off.settle())
         self._waiting.start(self._keeper.watch())
 
     def _report(self) -> None:
@@ -184,6 +191,8 @@ class EpisodeManager(PrintableNode):
 
     async def _look_back(self, events: Sequence[EpisodeEvent]) -> None:
         """Takes an episode over that ran before the manager heard of it."""
+        if self._settled is not None:
+            await self._settled  # what the last process has ended may still be scored
         if self.control.busy or not self.control.adopts or self._look_for_strangers():
             return
         if await self.client.lifecycle.ask(HISTORY_PATIENCE) == "active" and not self.control.busy:

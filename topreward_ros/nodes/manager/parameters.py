@@ -82,6 +82,12 @@ class ManagerParameters:
         limits=(0.0, 3600.0),
         fixed=False,
     )
+    owed_patience: float = parameter(
+        600.0,
+        "s after an episode's end within which stop actions that were cut off, because this "
+        "manager was killed, are run when it is started anew; later ones are only reported.",
+        limits=(0.0, 604800.0),
+    )
     stop_actions: tuple[str, ...] = parameter(
         ("",), "Names of the stop actions, in the order of their running."
     )

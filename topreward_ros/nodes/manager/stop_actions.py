@@ -123,6 +123,10 @@ class StopActions:
         """Returns the actions that run when an episode ends for this reason."""
         return [action for action in self.actions if reason in action.settings.when]
 
+    def named(self, name: str) -> StopAction | None:
+        """Returns an action by its name, None if there is none."""
+        return next((action for action in self.actions if action.name == name), None)
+
     def _make(self, name: str, settings: StopActionSettings) -> StopAction:
         if not settings.target:
             raise ParameterError(
