@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.impl import rcutils_logger
@@ -30,9 +31,24 @@ class PrintableLogger(RcutilsLogger):
 
 
 class PrintableNode(Node):
-    """A node with such a logger; all nodes of this package are ones."""
+    """A node with such a logger; all nodes of this package are ones.
 
+    Attributes:
+        give_up: while it is spun, ends the node at once, as one that failed.
+    """
+
+    give_up: Callable[[], None] | None = None
     _printable: PrintableLogger | None = None
+
+    def leave(self, why: str) -> None:
+        """Ends the node, which cannot go on.
+
+        Args:
+            why: one sentence.
+        """
+        self.get_logger().error(why)
+        if self.give_up is not None:
+            self.give_up()
 
     def get_logger(self) -> PrintableLogger:
         """Returns the node's logger."""

@@ -30,7 +30,7 @@ def run_node(
     close: Callable[[Node], object],
     arguments: Sequence[str] | None = None,
     last: Callable[[Node], Coroutine[Any, Any, None]] | None = None,
-) -> None:
+) -> int:
     """Runs a node until a signal or the end of the context, in the process's main thread.
 
     A callback that raises is logged with its trace; the node lives on. After a signal the process
@@ -41,6 +41,9 @@ def run_node(
         close: ends and destroys it.
         arguments: of the command line; None: this process's.
         last: what the node still does, with its callbacks running, after the signal.
+
+    Returns:
+        The exit code: 1 where the node gave up by itself.
     """
     with _signals() as stop:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
@@ -48,23 +51,25 @@ def run_node(
         spin(node, stop, last)
         close(node)
         rclpy.try_shutdown()
+    return int(stop.gave_up)
 
 
-def leave() -> NoReturn:
-    """Ends the process with 0, without finalising Python.
+def leave(code: int) -> NoReturn:
+    """Ends the process with an exit code, without finalising Python.
 
     With a model loaded that takes seconds, and while a library still loads one it cannot be done.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 class Stop:
-    """Whether the end was asked for, and whom to wake then."""
+    """Whether the end was asked for, or the node gave up; and whom to wake then."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
+        self.gave_up = False
         self.wake: Callable[[], None] | None = None
 
     def ask(self) -> None:
@@ -75,6 +80,11 @@ class Stop:
             with suppress(InvalidHandle):  # the node has just ended
                 wake()
 
+    def give_up(self) -> None:
+        """Asks for the end of a node that has nothing more to do."""
+        self.gave_up = True
+        self.ask()
+
 
 def spin(
     node: Node, stop: Stop, last: Callable[[Node], Coroutine[Any, Any, None]] | None = None
@@ -84,19 +94,20 @@ def spin(
     Args:
         node: whose callbacks.
         stop: asks for the end.
-        last: runs to its end after that; must limit its own time.
+        last: runs to its end after that, unless the node gave up; must limit its own time.
     """
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     # spin_once() returns only after a callback, so a wake-up has to be one.
     guard = node.create_guard_condition(lambda: None)
     stop.wake = guard.trigger
+    node.give_up = stop.give_up
     try:
         _spin_until(stop.asked.is_set, executor, node)
-        if last is not None and executor.context.ok():
+        if last is not None and not stop.gave_up and executor.context.ok():
             _spin_until(executor.create_task(last(node)).done, executor, node)
     finally:
-        stop.wake = None
+        stop.wake = node.give_up = None
         executor.remove_node(node)
         executor.shutdown()
 

@@ -17,6 +17,9 @@ from topreward_ros.nodes.manager.parameters import ManagerParameters
 from topreward_ros.nodes.manager.stop_actions import StopActions, StopResult
 from topreward_ros.nodes.waiting import Waiting
 
+HEARD = 1.0
+"""s in which a manager of the same name, whose work it is then, is heard."""
+
 
 class CutOffEndings:
     """The ends that an earlier process has left."""
@@ -38,13 +41,14 @@ class CutOffEndings:
             ending: of episodes.
             actions: that stop the robot.
             outputs: told.
-            waiting: knows the time.
+            waiting: waits.
             read: returns the parameters of now.
         """
         self._owed = owed
         self._ending = ending
         self._actions = actions
         self._outputs = outputs
+        self._waiting = waiting
         self._read = read
         self._cut_off = [(stop, _episode(stop, waiting.now())) for stop in owed.former]
         for stop, episode in self._cut_off:
@@ -52,6 +56,8 @@ class CutOffEndings:
 
     async def settle(self) -> None:
         """Runs or reports all of it, the oldest end first."""
+        if self._cut_off:
+            await self._waiting.pause(HEARD)
         if self._owed.problem:
             self._fault(None, self._owed.problem)
         for stop, episode in self._cut_off:

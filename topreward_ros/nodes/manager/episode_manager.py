@@ -31,6 +31,7 @@ from topreward_ros.nodes.manager.services import EpisodeServices
 from topreward_ros.nodes.manager.start import EpisodeStarter
 from topreward_ros.nodes.manager.stop_actions import StopActions
 from topreward_ros.nodes.manager.strangers import Strangers
+from topreward_ros.nodes.name_claim import NameClaim
 from topreward_ros.nodes.parameters import ParameterError
 from topreward_ros.nodes.printable_node import PrintableNode
 from topreward_ros.nodes.spinning import run_node
@@ -101,6 +102,7 @@ class EpisodeManager(PrintableNode):
         ending = EpisodeEnding(self.client, self._outputs, owed, waiting=self._waiting, log=log)
         self._cut_off = CutOffEndings(owed, ending, self.actions, self._outputs, **common)
         self._settled: Future | None = None
+        NameClaim(self, self._tell_of_namesake)
         self.control = EpisodeControl(starter, ending, self._outputs, self.actions, **common)
         self._hearing = RewardHearing(
             self.control, self.client, starter, self._outputs, log=log, **common
@@ -170,6 +172,9 @@ class EpisodeManager(PrintableNode):
             self.cut_off(EpisodeEvent.REASON_MODEL_ERROR, now)
         return now
 
+    def _tell_of_namesake(self, detail: str) -> None:
+        self._outputs.trouble(self.control.current, EpisodeEvent.FAULT, "", detail)
+
     def _add_timers(self) -> None:
         def every(period: float, act: Any) -> Any:
             return self.create_timer(
@@ -212,16 +217,15 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: of the command line; None: this process's.
 
     Returns:
-        The exit code: 0 after a signal, 1 with one sentence where it cannot start.
+        The exit code: 0 after a signal, 1 with one sentence where it cannot start or go on.
     """
     try:
-        run_node(EpisodeManager, Node.destroy_node, arguments, EpisodeManager.finish)
+        return run_node(EpisodeManager, Node.destroy_node, arguments, EpisodeManager.finish)
     except ParameterError as error:
         print(printable(f"episode_manager: {error}"), file=sys.stderr)
         return 1
     finally:
         rclpy.try_shutdown()
-    return 0
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from topreward_ros.nodes.camera_health import CameraWatch
 from topreward_ros.nodes.camera_subscriptions import CameraSubscriptions
 from topreward_ros.nodes.lifecycle import GuardedLifecycleNode, TransitionRefused
 from topreward_ros.nodes.messages import latched
+from topreward_ros.nodes.name_claim import NameClaim
 from topreward_ros.nodes.reward.diagnostics import RewardDiagnostics
 from topreward_ros.nodes.reward.episode_setup import (
     check_calibration,
@@ -80,6 +81,7 @@ class RewardNode(GuardedLifecycleNode):
         self.runner.instruction = self.get_parameter("instruction").value.strip()
         self.create_subscription(String, "task_instruction", self._on_instruction, latched())
         self.create_service(Trigger, "~/reset", self._on_reset)
+        NameClaim(self, self._tell_of_namesake)
         self._add_timers()
 
     def _add_timers(self) -> None:
@@ -216,6 +218,11 @@ class RewardNode(GuardedLifecycleNode):
             return self.get_clock().now().nanoseconds * 1e-9 or None
         return time.monotonic()
 
+    def _tell_of_namesake(self, detail: str) -> None:
+        self.get_logger().error(detail)
+        runner = self.runner
+        self._outputs.event(EpisodeEvent.FAULT, runner.episode, runner.instruction, detail=detail)
+
     def _watch_cameras(self) -> None:
         if self.cameras is not None:
             self.runner.watch_cameras(self.cameras.problems, self.cameras.conflicts)
@@ -226,6 +233,5 @@ class RewardNode(GuardedLifecycleNode):
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Runs the node until SIGINT or SIGTERM; the exit code is 0."""
-    run_node(RewardNode, RewardNode.end, arguments)
-    leave()
+    """Runs the node until SIGINT or SIGTERM; the exit code is 0, or 1 where it gave up."""
+    leave(run_node(RewardNode, RewardNode.end, arguments))
