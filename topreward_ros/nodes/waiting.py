@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.client import Client
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -25,15 +25,13 @@ LOOK = 0.05
 class Waiting:
     """Waits for a node's coroutines."""
 
-    def __init__(self, node: Node, group: CallbackGroup) -> None:
+    def __init__(self, node: Node) -> None:
         """Waits for nothing yet.
 
         Args:
             node: whose executor runs the coroutines.
-            group: a reentrant one: several may wait at once.
         """
         self._node = node
-        self._group = group
         self.clock = Clock(clock_type=ClockType.STEADY_TIME)
 
     def start(self, work: Coroutine[Any, Any, Any]) -> Future:
@@ -53,8 +51,10 @@ class Waiting:
             if not woken.done():
                 woken.set_result(None)
 
+        # In a group of its own: rclpy's never forget what was in them, 170 bytes for each timer.
+        alone = ReentrantCallbackGroup()
         timer = self._node.create_timer(
-            max(seconds, SHORTEST), wake, callback_group=self._group, clock=self.clock
+            max(seconds, SHORTEST), wake, callback_group=alone, clock=self.clock
         )
         future.add_done_callback(wake)
         try:

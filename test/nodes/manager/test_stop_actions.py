@@ -10,7 +10,6 @@ import stub_controllers
 from controller_manager import ControllerManager
 from lifecycle_msgs.srv import GetState
 from manager_stack import ALWAYS, NEVER, TASK, hanging_trigger, managed
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -209,7 +208,7 @@ def test_a_service_that_was_lost_with_a_request_is_called_again():
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     client = Client()
-    call = PatientCall(client, None, Waiting(node, ReentrantCallbackGroup()))
+    call = PatientCall(client, None, Waiting(node))
 
     def ask() -> None:
         task = executor.create_task(call.answer(0.1))

@@ -72,7 +72,7 @@ class EpisodeManager(PrintableNode):
         """
         super().__init__("episode_manager", **{"namespace": "topreward", **options})
         self._group = ReentrantCallbackGroup()
-        self._waiting = Waiting(self, self._group)
+        self._waiting = Waiting(self)
         self._settings = ManagerSettings(self)
         parameters = self._settings.read()
         self._outputs = ManagerOutputs(self, self._waiting)
