@@ -82,12 +82,14 @@ def lab(shared):
     shared.film.silent.clear()
     shared.film.frozen.clear()
     shared.film.period = 0.03
-    for name in {"reward_node", "episode_manager"} - set(shared.processes):
-        shared.launch(name)
+    for name in ("reward_node", "episode_manager"):
+        if name not in shared.processes or shared.processes[name].poll() is not None:
+            shared.launch(name)
     shared.meet()
     shared.stop_it()
     shared.wait(lambda: shared.state() == "inactive", LOADING)
-    shared.set(success_threshold=NEVER, on_clock_jump="restart", inbox_size=64, instruction=TASK)
+    shared.set(success_threshold=NEVER, on_clock_jump="restart", instruction=TASK)
+    shared.set(inbox_size=64, sample_rate=2.0)
     shared.tune(camera_patience=INTERVAL)
     shared.linger(0.1)
     shared.told.clear()
@@ -230,7 +232,7 @@ def test_an_instruction_of_too_many_tokens_is_refused_and_the_episode_goes_on(la
 
 
 def test_scoring_that_cannot_keep_up_ends_the_episode_as_model_error(lab):
-    lab.set(inbox_size=16)
+    lab.set(inbox_size=16, sample_rate=4.0)  # every picture is a frame
     handle = running(lab, LONG_TASK)
     lab.film.period = 0.001
     result = ended(lab, handle, "model_error")
@@ -241,6 +243,7 @@ def test_scoring_that_cannot_keep_up_ends_the_episode_as_model_error(lab):
 
 def test_memory_that_runs_out_in_scoring_ends_the_episode_as_model_error(lab):
     handle = running(lab, LONG_TASK)
+    lab.film.period = 0.2  # DDS takes memory for each picture, and would end the process without it
     with starved(lab, lab.processes["reward_node"].pid):
         result = ended(lab, handle, "model_error")
     assert "Scoring failed with" in result.detail and "memory" in result.detail
