@@ -22,7 +22,17 @@ SIZES = {"qwen3_5": (32, 48), "qwen3_5_moe": (32, 48), "internvl": (32, 32), "mo
 """Frame size of each family's checkpoint, in px."""
 MARKERS = {
     "internvl": ["<img>", "</img>", "<IMG_CONTEXT>", "<video>"],
-    "molmo2": ["<im_patch>", "<frame_start>", "<frame_end>", "<|video|>"],
+    "molmo2": [
+        "<im_patch>",
+        "<frame_start>",
+        "<frame_end>",
+        "<|video|>",
+        "<|image|>",
+        "<im_col>",
+        "<im_start>",
+        "<low_res_im_start>",
+        "<im_end>",
+    ],
 }
 
 

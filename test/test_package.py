@@ -42,6 +42,7 @@ ARROWS = {
     },
     "models.streaming": {"models.contract", "models.runtime", "models.backbone"},
     "models.scorer": {"models.contract", "models.backbone", "models.streaming"},
+    "models.writing": {"models.contract", "models.backbone", "models.scorer"},
     "models.checkpoints": {
         "method",
         "models.contract",

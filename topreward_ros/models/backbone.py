@@ -77,6 +77,10 @@ class Backbone(ABC):
     capabilities: Capabilities
     markup = ChatMarkup()
     """How the family marks the turns of a conversation."""
+    picture_mark: str
+    """The placeholder of one picture in the family's chat template."""
+    picture_place: str
+    """What a chat template writes of one picture, where a checkpoint brings no template."""
     deepstack_layers = 0
     """Language layers to whose output a unit adds features."""
 
@@ -146,6 +150,25 @@ class Backbone(ABC):
     @abstractmethod
     def reference_log_prob(self, video: Sequence[VideoUnit], instruction: str) -> float:
         """Scores a whole video by the model's public forward, sharing nothing with streaming."""
+
+    def start_of_text(self) -> str:
+        """What the family's processor puts before every prompt."""
+        return ""
+
+    @abstractmethod
+    def picture_text(self) -> str:
+        """What the family's processor makes of one `picture_mark`."""
+
+    @abstractmethod
+    def picture_inputs(
+        self, pictures: Sequence[NDArray[np.uint8]], ids: torch.Tensor
+    ) -> dict[str, object]:
+        """What the public forward takes of pictures, beside the (1, n) token ids of the prompt.
+
+        Args:
+            pictures: (height, width, 3) uint8 RGB of the frame size, at least one.
+            ids: of the whole prompt, with `picture_text` in place of the marks.
+        """
 
     def new_cache(self, capacity: int) -> PreallocatedCache:
         """Returns an empty cache for `capacity` tokens."""

@@ -121,3 +121,32 @@ class VideoScorer(Protocol):
 
     def start(self) -> VideoSession:
         """Starts an episode. A session started before must not be used any more."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a model wrote.
+
+    Attributes:
+        text: without special tokens.
+        finished: whether the model ended it; False where it was cut off.
+    """
+
+    text: str
+    finished: bool
+
+
+class TextWriter(Protocol):
+    """A loaded model that answers a user's turn in words. Belongs to its scorer's thread."""
+
+    def write(self, turn: Sequence[str | NDArray[np.uint8]], limit: int) -> Written:
+        """Answers greedily, at temperature 0.
+
+        Args:
+            turn: texts and pictures in their order; pictures are (height, width, 3) uint8 RGB of
+                the scorer's `frame_size`.
+            limit: tokens at most.
+
+        Raises:
+            ValueError: a picture of another shape or type, or a text that holds a placeholder.
+        """

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from topreward_ros.method.prompt import Prompt
@@ -27,6 +29,8 @@ class InternVL(FlatBackbone):
 
     capabilities = Capabilities(frames_per_unit=1, kv_append=True, rewind=Rewind.CROP)
     picture = ("<IMG_CONTEXT>",)
+    picture_mark = "<IMG_CONTEXT>"
+    picture_place = "<IMG_CONTEXT>\n"
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class InternVL(FlatBackbone):
     def frame_text(self, number: int, seconds: float) -> str:
         """`Frame1: <img>…</img>`, on a line of its own."""
         line = "\n" if number else ""
-        return f"{line}Frame{number + 1}: <img>{self.picture[0] * self.frame_tokens}</img>"
+        return f"{line}Frame{number + 1}: {self.picture_text()}"
 
     def before_video(self) -> str:
         """The text before the first frame."""
@@ -57,15 +61,27 @@ class InternVL(FlatBackbone):
 
     def embed_frame(self, embeds: torch.Tensor, unit: VideoUnit) -> torch.Tensor:
         """Returns the vision tower's features, which replace the placeholders."""
-        return self.model.get_image_features(pixel_values=self._pixels([unit])).pooler_output[0]
+        return self.model.get_image_features(pixel_values=self._pixels(unit.frames)).pooler_output[
+            0
+        ]
 
     def reference_inputs(self, video: Sequence[VideoUnit], ids: torch.Tensor) -> dict[str, object]:
         """All frames' pixels."""
-        return {"pixel_values": self._pixels(video)}
+        return {"pixel_values": self._pixels([unit.frames[0] for unit in video])}
 
-    def _pixels(self, video: Sequence[VideoUnit]) -> torch.Tensor:
-        """Returns (frames, 3, height, width), normalized."""
-        frames = torch.stack([torch.from_numpy(unit.frames[0]) for unit in video])
+    def picture_text(self) -> str:
+        """`<img>…</img>`: a picture of the tower's size is one tile."""
+        return f"<img>{self.picture_mark * self.frame_tokens}</img>"
+
+    def picture_inputs(
+        self, pictures: Sequence[NDArray[np.uint8]], ids: torch.Tensor
+    ) -> dict[str, object]:
+        """All pictures' pixels."""
+        return {"pixel_values": self._pixels(pictures)}
+
+    def _pixels(self, pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+        """Returns (pictures, 3, height, width), normalized."""
+        frames = torch.stack([torch.from_numpy(picture) for picture in pictures])
         pixels = frames.to(self.device, torch.float32)
         normal = (pixels - 255 * pixels.new_tensor(MEAN)) / (255 * pixels.new_tensor(DEVIATION))
         return normal.permute(0, 3, 1, 2).to(self.model.dtype)

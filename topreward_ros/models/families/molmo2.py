@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import Cache
@@ -21,6 +23,10 @@ from topreward_ros.models.families.flat_backbone import FlatBackbone
 
 POOLING = 3
 """Patches along each side of a square that becomes one token, as in `Molmo2VideoProcessor`."""
+PICTURE_POOLING = 2
+"""The same of a picture that is no frame of a video, as in `Molmo2ImageProcessor`."""
+VIEWS = 2
+"""Of a picture: the whole, and its tiles. A picture of the tower's size is its own only tile."""
 
 
 class Molmo2(FlatBackbone):
@@ -28,6 +34,10 @@ class Molmo2(FlatBackbone):
 
     capabilities = Capabilities(frames_per_unit=1, kv_append=False, rewind=Rewind.CROP)
     picture = ("<im_patch>", "<frame_start>", "<frame_end>")
+    picture_mark = "<|image|>"
+    picture_place = picture_mark
+    picture_tokens = ("<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<im_end>")
+    """The special tokens of a picture that is no frame of a video."""
 
     def __init__(
         self,
@@ -53,9 +63,13 @@ class Molmo2(FlatBackbone):
         patches = self.picture[0] * self.frame_tokens
         return f"{space}{seconds:.1f} <frame_start>{patches}<frame_end>"
 
-    def before_video(self) -> str:
+    def start_of_text(self) -> str:
         """The token that starts every prompt."""
         return self.tokenizer.bos_token or self.tokenizer.eos_token
+
+    def before_video(self) -> str:
+        """The token that starts every prompt."""
+        return self.start_of_text()
 
     def after_video(self, instruction: str) -> str:
         """The user's turn, up to the answer."""
@@ -90,36 +104,74 @@ class Molmo2(FlatBackbone):
         """Returns the memory that a session over so many tokens takes beside the model."""
         return super().cache_bytes(tokens) + tokens**2 * self.model.dtype.itemsize
 
+    def picture_text(self) -> str:
+        """Rows of both views; those of the tiles end with a token of their own."""
+        rows, columns = self._picture_grid()
+        line = self.picture[0] * columns
+        return (
+            f"<low_res_im_start>{line * rows}<im_end><im_start>{f'{line}<im_col>' * rows}<im_end>"
+        )
+
+    def picture_inputs(
+        self, pictures: Sequence[NDArray[np.uint8]], ids: torch.Tensor
+    ) -> dict[str, object]:
+        """All pictures' patches in both views, and which tokens see each other."""
+        patches = self._patches(pictures).repeat_interleave(VIEWS, dim=0)
+        sides = [side // self._patch for side in self.frame_size]
+        windows = pooling_windows(*sides, PICTURE_POOLING).to(self.device)
+        tokens = self.tokenizer.convert_tokens_to_ids(list(self.picture_tokens))
+        count = len(pictures)
+        return {
+            "pixel_values": patches,
+            "image_token_pooling": self._in_batch(windows, len(patches)),
+            "image_grids": torch.tensor([self._picture_grid() * 2] * count, device=self.device),
+            "image_num_crops": torch.full((count,), VIEWS, device=self.device),
+            "mm_token_type_ids": torch.isin(ids, torch.tensor(tokens, device=self.device)).int(),
+        }
+
+    def _picture_grid(self) -> list[int]:
+        return [-(-side // self._patch // PICTURE_POOLING) for side in self.frame_size]
+
     def _pixels(self, video: Sequence[VideoUnit]) -> dict[str, torch.Tensor]:
-        frames = torch.stack([torch.from_numpy(unit.frames[0]) for unit in video])
+        patches = self._patches([unit.frames[0] for unit in video])
+        return {
+            "pixel_values_videos": patches,
+            "video_token_pooling": self._in_batch(self._windows, len(video)),
+            "video_grids": torch.tensor([[len(video), *self._grid]], device=self.device),
+        }
+
+    def _patches(self, pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+        """Returns (pictures, patches, values), normalized."""
+        frames = torch.stack([torch.from_numpy(picture) for picture in pictures])
         pixels = frames.to(self.device, torch.float32).sub_(127.5).div_(127.5)
         count, height, width, channels = pixels.shape
         rows, columns = height // self._patch, width // self._patch
         cut = pixels.view(count, rows, self._patch, columns, self._patch, channels).transpose(2, 3)
+        return cut.reshape(count, rows * columns, -1)
+
+    def _in_batch(self, windows: torch.Tensor, count: int) -> torch.Tensor:
+        """Returns the windows of `count` pictures, whose patches are counted through."""
+        rows, columns = (side // self._patch for side in self.frame_size)
         first = torch.arange(count, device=self.device)[:, None, None] * rows * columns
-        windows = torch.where(self._windows < 0, -1, self._windows + first)
-        return {
-            "pixel_values_videos": cut.reshape(count, rows * columns, -1),
-            "video_token_pooling": windows.flatten(0, 1),
-            "video_grids": torch.tensor([[count, *self._grid]], device=self.device),
-        }
+        return torch.where(windows < 0, -1, windows + first).flatten(0, 1)
 
 
-def pooling_windows(rows: int, columns: int) -> torch.Tensor:
+def pooling_windows(rows: int, columns: int, pooling: int = POOLING) -> torch.Tensor:
     """Returns which patches become one token, as transformers' `arange_for_pooling`.
 
     Args:
         rows: patches from top to bottom.
         columns: patches from left to right.
+        pooling: patches along each side of a window.
 
     Returns:
-        (tokens, POOLING**2) int64 indices of patches; -1 beyond the picture's edges.
+        (tokens, pooling**2) int64 indices of patches; -1 beyond the picture's edges.
     """
-    down, across = -rows % POOLING, -columns % POOLING
+    down, across = -rows % pooling, -columns % pooling
     edges = (across // 2, across - across // 2, down // 2, down - down // 2)
     grid = functional.pad(torch.arange(rows * columns).view(rows, columns), edges, value=-1)
-    windows = grid.unfold(0, POOLING, POOLING).unfold(1, POOLING, POOLING)
-    return windows.reshape(-1, POOLING**2)
+    windows = grid.unfold(0, pooling, pooling).unfold(1, pooling, pooling)
+    return windows.reshape(-1, pooling**2)
 
 
 def picture_mask(held: int, visual: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from topreward_ros.method.prompt import Prompt
@@ -20,6 +22,7 @@ from topreward_ros.models.families.deepstack import DeepStack
 from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, Span
 from topreward_ros.models.families.qwen_patches import PatchGrid, patchify
 from topreward_ros.models.families.qwen_tower import PairTower
+from topreward_ros.models.families.single_token import single_token
 from topreward_ros.models.runtime.kv_cache import PreallocatedCache
 
 PAIRS_A_STEP = 16
@@ -32,6 +35,8 @@ class Qwen3VL(Backbone):
     """A loaded `Qwen3VLForConditionalGeneration` or `Qwen3VLMoeForConditionalGeneration`."""
 
     capabilities = Capabilities(frames_per_unit=2, kv_append=True, rewind=Rewind.CROP)
+    picture_mark = "<|image_pad|>"
+    picture_place = "<|vision_start|><|image_pad|><|vision_end|>"
 
     def __init__(
         self,
@@ -136,6 +141,22 @@ class Qwen3VL(Backbone):
             logits_to_keep=1,
         )
         return log_prob_of_logits(output.logits[0, -1], self.answer_id)
+
+    def picture_text(self) -> str:
+        """One placeholder a token; the chat template brings the vision markers around them."""
+        return self.picture_mark * self.grid.tokens
+
+    def picture_inputs(
+        self, pictures: Sequence[NDArray[np.uint8]], ids: torch.Tensor
+    ) -> dict[str, object]:
+        """A picture is a pair of equal frames, without a time."""
+        patches = [patchify(np.stack([picture] * 2), self.grid) for picture in pictures]
+        marks = ids == single_token(self.tokenizer, self.picture_mark)
+        return {
+            "pixel_values": torch.cat(patches).to(self.device, self.model.dtype),
+            "image_grid_thw": self.grid.thw.repeat(len(pictures), 1).to(self.device),
+            "mm_token_type_ids": marks.int(),
+        }
 
     def _pair(self, unit: VideoUnit, features: torch.Tensor, seen: Sequence[torch.Tensor]) -> Chunk:
         chunk = self._chunk(self.layout.pair(_mean(unit.stamps)))

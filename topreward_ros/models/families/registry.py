@@ -26,7 +26,10 @@ class Family:
     frame_size: tuple[int, int] = (256, 256)
     unquantized: tuple[str, ...] = ("model.visual", "lm_head")
     placeholders: Mapping[str, str] = field(
-        default_factory=lambda: {"video_token_id": "<|video_pad|>"}
+        default_factory=lambda: {
+            "video_token_id": "<|video_pad|>",
+            "image_token_id": "<|image_pad|>",
+        }
     )
 
     def load_backbone_class(self) -> type[Backbone]:
