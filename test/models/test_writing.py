@@ -24,6 +24,8 @@ from topreward_ros.models.contract import ModelError, Written
 from topreward_ros.models.families.registry import FAMILIES
 from topreward_ros.models.writing import LocalWriter, writer_of
 
+pytestmark = pytest.mark.slow
+
 ALL = {"qwen3_vl": (32, 48), "qwen3_vl_moe": (32, 48), **SIZES}
 TOKENS = 12
 # How the chat template of each family's published checkpoints writes a turn.

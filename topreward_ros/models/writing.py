@@ -41,8 +41,8 @@ class LocalWriter:
     def __init__(self, backbone: Backbone) -> None:
         """Leaves of the checkpoint's own settings of generation only what ends an answer.
 
-        They would sample, or punish repetition, which a row of like answers is full of; transformers
-        takes from them whatever a call does not name.
+        They would sample, or punish repetition, of which a row of like answers is full, and
+        transformers takes from them whatever a call does not name.
         """
         self._backbone = backbone
         said = backbone.model.generation_config.eos_token_id

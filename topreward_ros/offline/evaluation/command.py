@@ -26,10 +26,12 @@ from topreward_ros.offline.episodes.recorded_episode import (
 )
 from topreward_ros.offline.evaluation.ablations import ABLATIONS, variants
 from topreward_ros.offline.evaluation.evaluation import Evaluation, Variant
+from topreward_ros.offline.evaluation.gvl import GvlSettings
 from topreward_ros.offline.evaluation.markdown import markdown
 from topreward_ros.offline.evaluation.plots import (
     draw_controls,
     draw_curves,
+    draw_gvl,
     draw_matrix,
     draw_roc,
     draw_tasks,
@@ -88,6 +90,16 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--ablate", action="append", default=[], metavar="NAME=VALUE,VALUE",
         help=f"score once more for each value; one of {', '.join(ABLATIONS)}; may be repeated",
     )  # fmt: skip
+    gvl = parser.add_argument_group("GVL, the baseline: the same model writes percentages")
+    gvl.add_argument("--gvl", action="store_true", help="ask it too; takes much longer")
+    gvl.add_argument(
+        "--gvl-seed", type=int, default=GvlSettings.seed, metavar="N",
+        help="of the order in which frames are shown, 0 or more (default: %(default)s)",
+    )  # fmt: skip
+    gvl.add_argument(
+        "--gvl-tokens", type=int, default=GvlSettings.tokens, metavar="N",
+        help="of an answer at most (default: %(default)s)",
+    )  # fmt: skip
     live = add_detector(parser)
     live.add_argument(
         "--threshold", type=float, metavar="X",
@@ -119,12 +131,13 @@ def evaluate(options: argparse.Namespace) -> int:
         ValueError, RuntimeError, OSError: source, model or options cannot be used; one sentence.
     """
     ways = variants(options, options.ablate)
+    gvl = GvlSettings(options.gvl_seed, options.gvl_tokens) if options.gvl else None
     source = open_source(options.source, options.fps)
     episodes = _episodes(source, options)
     options.output.mkdir(parents=True, exist_ok=True)
     scored, videos = [], {}
     for name, way in ways:
-        variant, seen = _score(name, way, episodes, first=not scored)
+        variant, seen = _score(name, way, episodes, None if scored else gvl, first=not scored)
         scored.append(variant)
         videos = videos or seen
     evaluation = Evaluation(
@@ -146,14 +159,19 @@ def _episodes(source: EpisodeSource, options: argparse.Namespace) -> list[Record
 
 
 def _score(
-    name: str, options: argparse.Namespace, episodes: Sequence[RecordedEpisode], *, first: bool
+    name: str,
+    options: argparse.Namespace,
+    episodes: Sequence[RecordedEpisode],
+    gvl: GvlSettings | None,
+    *,
+    first: bool,
 ) -> tuple[Variant, dict[str, EpisodeVideo]]:
     scorer = load_model(options)
     intake = intake_settings(options, scorer)
     controls = tuple(one.replace("-", " ") for one in options.controls) if first else ()
     cameras = tuple(options.cameras) if options.cameras else None
     settings = EvaluationSettings(
-        controls, first and not options.no_matrix, intake, cameras, options.last
+        controls, first and not options.no_matrix, intake, cameras, options.last, gvl
     )
     instructions = list(dict.fromkeys(task for each in episodes for task in each.tasks))
     scored: list[ScoredEpisode] = []
@@ -175,7 +193,9 @@ def _score(
         raise SourceError(f"None of {len(episodes)} episodes could be scored. {failed[0]}")
     minutes = (time.monotonic() - started) / 60.0
     detector = _detector(options, scorer, intake)
-    return Variant(name, options.model, tuple(scored), detector, tuple(failed), minutes), videos
+    seed = gvl.seed if gvl else None
+    variant = Variant(name, options.model, tuple(scored), detector, tuple(failed), minutes, seed)
+    return variant, videos
 
 
 def _detector(
@@ -197,6 +217,9 @@ def _write(evaluation: Evaluation, videos: dict[str, EpisodeVideo], folder: Path
     draw_curves(shown, threshold, pictures["Curves"])
     if draw_roc(base.episodes, folder / "roc.png"):
         pictures["ROC"] = folder / "roc.png"
+    if any(each.gvl for each, _ in shown):
+        pictures["Percentages of GVL"] = folder / "gvl.png"
+        draw_gvl([each for each, _ in shown], folder / "gvl.png")
     tasks = evaluation.by_task(base)
     if len(tasks) > 1:
         pictures["Tasks in figures"] = folder / "tasks.png"

@@ -24,6 +24,7 @@ class Variant:
         detector: with the threshold that holds for it, if there is one.
         failed: sentences on the episodes that could not be scored.
         minutes: of scoring.
+        gvl_seed: of the order in which GVL showed frames; None where it was not asked.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Variant:
     detector: SuccessSettings
     failed: tuple[str, ...] = ()
     minutes: float = 0.0
+    gvl_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Evaluation:
             "model": variant.model,
             "success_threshold": variant.detector.threshold,
             "minutes": round(variant.minutes, 2),
+            "gvl_seed": variant.gvl_seed,
             "failed": list(variant.failed),
             "figures": _plain(asdict(self.figures(variant))),
             "tasks": {
@@ -123,6 +126,7 @@ def _episode(each: ScoredEpisode) -> dict[str, Any]:
             "log_probs": each.log_probs.tolist(),
             "controls": {name: curve.tolist() for name, curve in each.controls.items()},
             "answers": each.answers,
+            "gvl": None if each.gvl is None else each.gvl.as_json(),
         }
     )
 

@@ -18,6 +18,7 @@ from topreward_ros.offline.episodes.recorded_episode import HIGHEST_GRADE, LOWES
 from topreward_ros.offline.evaluation.scored_episode import ScoredEpisode, last_mean, prefix_voc
 
 UNKNOWN = float("nan")
+GVL_SCORE = "VOC of GVL"
 Curve = tuple[np.ndarray, np.ndarray, tuple[bool, ...]]
 """Log-probs, times, and what of them was seen (see `ScoredEpisode`)."""
 
@@ -67,6 +68,24 @@ class GradeFigures:
 
 
 @dataclass(frozen=True)
+class GvlFigures:
+    """What the same model says when it is asked as GVL asks.
+
+    Attributes:
+        voc: of its percentages, of all that are not labelled a failure.
+        voc_failures: of the failures.
+        unparsed: share of answers in which not every frame has one clear percentage.
+        constant: answers with the same percentage for every frame; with the unparsed ones, they are
+            what is undefined in the other figures.
+    """
+
+    voc: Figure
+    voc_failures: Figure
+    unparsed: Figure
+    constant: int
+
+
+@dataclass(frozen=True)
 class SetFigures:
     """All figures of a group of episodes.
 
@@ -82,6 +101,7 @@ class SetFigures:
         false_stops: share of failures that it would stop; None without a threshold.
         controls: by name.
         grades: None where no episode is graded.
+        gvl: None where it was not asked.
     """
 
     episodes: int
@@ -95,6 +115,7 @@ class SetFigures:
     false_stops: Figure | None = None
     controls: dict[str, ControlFigures] = field(default_factory=dict)
     grades: GradeFigures | None = None
+    gvl: GvlFigures | None = None
 
 
 def set_figures(
@@ -119,6 +140,13 @@ def set_figures(
         curves = [(each.log_probs, each.times, each.seen) for each in some]
         return _claims(curves, detector, confidence)
 
+    auc = {
+        "success score (last 3)": _auc(labelled, lambda each: each.score, confidence),
+        "VOC": _auc(labelled, lambda each: each.voc, confidence),
+    }
+    asked = [each for each in labelled if each.gvl is not None]
+    if asked:
+        auc[GVL_SCORE] = _auc(asked, lambda each: each.gvl_voc, confidence)
     return SetFigures(
         episodes=len(episodes),
         successes=successes,
@@ -126,10 +154,7 @@ def set_figures(
         voc=mean_figure([each.voc for each in good], confidence),
         voc_of_all=mean_figure([each.voc_of_all for each in good], confidence),
         voc_failures=mean_figure([each.voc for each in bad], confidence),
-        auc={
-            "success score (last 3)": _auc(labelled, lambda each: each.score, confidence),
-            "VOC": _auc(labelled, lambda each: each.voc, confidence),
-        },
+        auc=auc,
         detected=claimed([each for each in labelled if each.success]),
         false_stops=claimed(bad),
         controls={
@@ -137,6 +162,7 @@ def set_figures(
             for name in dict.fromkeys(name for each in episodes for name in each.controls)
         },
         grades=_grades([each for each in episodes if each.grade is not None], confidence),
+        gvl=_gvl([each for each in episodes if each.gvl is not None], confidence),
     )
 
 
@@ -189,6 +215,19 @@ def _control(
         mean_figure([prefix_voc(curve) for curve in curves], confidence),
         share_figure(beaten, len(some), confidence),
         claims,
+    )
+
+
+def _gvl(episodes: Sequence[ScoredEpisode], confidence: float) -> GvlFigures | None:
+    if not episodes:
+        return None
+    unparsed = sum(each.gvl.percentages is None for each in episodes)
+    undefined = sum(math.isnan(each.gvl_voc) for each in episodes)
+    return GvlFigures(
+        mean_figure([each.gvl_voc for each in episodes if each.success is not False], confidence),
+        mean_figure([each.gvl_voc for each in episodes if each.success is False], confidence),
+        share_figure(unparsed, len(episodes), confidence),
+        undefined - unparsed,
     )
 
 

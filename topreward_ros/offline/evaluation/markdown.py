@@ -7,11 +7,16 @@ from pathlib import Path
 
 from topreward_ros.offline.evaluation.evaluation import Evaluation, Variant
 from topreward_ros.offline.evaluation.figures import Figure, SetFigures
+from topreward_ros.offline.evaluation.gvl import GVL_FRAMES
 from topreward_ros.offline.evaluation.stage_figures import stage_figures
 from topreward_ros.printable import printable
 
 MINUS = "\N{MINUS SIGN}"
 NOTHING = "\N{EN DASH}"
+MOST_SHOWN = 20
+"""Answers to GVL that are shown because they do not parse."""
+LONGEST_QUOTE = 60
+"""Characters."""
 
 
 def markdown(evaluation: Evaluation, pictures: dict[str, Path]) -> str:
@@ -25,6 +30,7 @@ def markdown(evaluation: Evaluation, pictures: dict[str, Path]) -> str:
     parts = [
         f"# How {_cell(base.model)} judges {_cell(evaluation.source)}",
         _summary(evaluation, base),
+        _gvl(evaluation, base),
         _controls(evaluation, base),
         _tasks(evaluation, base),
         _variants(evaluation),
@@ -62,12 +68,56 @@ def _rows(figures: SetFigures) -> list[str]:
         **{f"ROC-AUC of success, {name}": figure for name, figure in figures.auc.items()},
         "successes found": figures.detected,
         "failures stopped": figures.false_stops,
+        **_gvl_figures(figures),
     }
     return [
         f"| {name} | {_value(f)} | {_limits(f)} | {f.count} | {f.undefined} |"
         for name, f in named.items()
         if f is not None and (f.count or f.undefined)
     ]
+
+
+def _gvl_figures(figures: SetFigures) -> dict[str, Figure]:
+    if figures.gvl is None:
+        return {}
+    return {
+        "VOC of GVL": figures.gvl.voc,
+        "VOC of GVL, failures": figures.gvl.voc_failures,
+        "answers to GVL that do not parse": figures.gvl.unparsed,
+    }
+
+
+def _gvl(evaluation: Evaluation, base: Variant) -> str:
+    figures = evaluation.figures(base).gvl
+    if figures is None:
+        return ""
+    asked = [(each.name, each.gvl) for each in base.episodes if each.gvl is not None]
+    unparsed = [(name, answer) for name, answer in asked if answer.percentages is None]
+    share = f"{figures.unparsed.interval.value:.0%}"
+    lines = [
+        "## GVL",
+        "",
+        f"The same model, asked for the percentage done in each of up to {GVL_FRAMES} frames in an "
+        f"order drawn by lot (seed {base.gvl_seed}), the first frame of the episode given as 0 %; "
+        f"its text is decoded greedily. Answers that do not parse: {len(unparsed)} of {len(asked)} "
+        f"({share}); constant ones: {figures.constant}. Neither has a VOC: they are counted as "
+        "undefined, and never averaged in.",
+    ]
+    if unparsed:
+        lines += ["", "| episode | why its answer does not parse | how the answer begins |"]
+        lines += ["|---|---|---|"]
+        lines += [
+            f"| {_cell(name)} | {_cell(answer.reason)} | {_cell(_beginning(answer.text))} |"
+            for name, answer in unparsed[:MOST_SHOWN]
+        ]
+    if len(unparsed) > MOST_SHOWN:
+        lines += ["", f"The other {len(unparsed) - MOST_SHOWN} are in report.json."]
+    return "\n".join(lines)
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_QUOTE else f"{line[: LONGEST_QUOTE - 1]}…"
 
 
 def _controls(evaluation: Evaluation, base: Variant) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,7 @@ def draw_roc(episodes: Sequence[ScoredEpisode], path: Path) -> bool:
     scores = {
         "success score (last 3)": [each.score for each in labelled],
         "VOC": [each.voc for each in labelled],
+        "VOC of GVL": [each.gvl_voc for each in labelled],
     }
     with matplotlib.rc_context(STYLE):
         figure = Canvas((5.4, 5.2), dpi=DOTS_PER_INCH, layout="constrained")
@@ -114,6 +116,47 @@ def draw_roc(episodes: Sequence[ScoredEpisode], path: Path) -> bool:
             axes.legend(loc="lower right", fontsize=8, frameon=False)
             figure.savefig(path)
     return bool(drawn)
+
+
+def draw_gvl(episodes: Sequence[ScoredEpisode], path: Path) -> None:
+    """Draws what GVL said of each episode's frames; a number tells when a frame was shown."""
+    with matplotlib.rc_context(STYLE):
+        columns = min(2, len(episodes))
+        rows = math.ceil(len(episodes) / columns)
+        size = (6.0 * columns, 2.4 * rows + 0.3)
+        figure = Canvas(size, dpi=DOTS_PER_INCH, layout="constrained")
+        for axes, episode in zip(figure.subplots(rows, columns, squeeze=False).flat, episodes,
+                                 strict=False):  # fmt: skip
+            _percentages(axes, episode)
+        for axes in figure.axes[len(episodes) :]:
+            axes.set_axis_off()
+        figure.savefig(path)
+
+
+def _percentages(axes: Axes, episode: ScoredEpisode) -> None:
+    answer = episode.gvl
+    times = episode.times[answer.frames]
+    if answer.percentages is None:
+        axes.text(0.5, 0.5, _wrapped(f"does not parse: {answer.reason}"), ha="center", va="center",
+                  transform=axes.transAxes, fontsize=9, color=LOSS, parse_math=False)  # fmt: skip
+    else:
+        axes.plot(
+            times, answer.percentages, color=LOG_PROB, linewidth=1.8, marker="o", markersize=4
+        )
+        for shown, place in enumerate(answer.order, start=1):
+            axes.annotate(str(shown), (times[place], answer.percentages[place]), fontsize=6,
+                          xytext=(0, 5), textcoords="offset points", ha="center",
+                          color=MUTED)  # fmt: skip
+    words = {True: "success", False: "failure", None: "no label"}[episode.success]
+    voc = "" if math.isnan(answer.voc) else f" · VOC {answer.voc:.2f}"
+    colour = {True: SUCCESS, False: LOSS, None: MUTED}[episode.success]
+    axes.set_title(f"{_short(episode.name)} · {words}{voc}", fontsize=9, color=colour, loc="left",
+                   parse_math=False)  # fmt: skip
+    axes.set_ylim(-6, 112)
+    axes.set_xlim(0.0, max(float(episode.times[-1]), 1e-3))
+    axes.set_ylabel("done, %", fontsize=8)
+    axes.set_xlabel(f"s · {_short(episode.instruction, 70)}", fontsize=8, parse_math=False)
+    _tidy(axes)
 
 
 def draw_tasks(tasks: dict[str, SetFigures], path: Path) -> None:
@@ -195,6 +238,10 @@ def _tidy(axes: Axes) -> None:
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
+
+
+def _wrapped(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, LONGEST_LABEL))
 
 
 def _short(text: str, longest: int = LONGEST_LABEL) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from topreward_ros.method.metrics import value_order_correlation
 from topreward_ros.method.progress import DEFAULT_PREFIXES, prefix_lengths
 from topreward_ros.offline.episodes.recorded_episode import Stage
+from topreward_ros.offline.evaluation.gvl import GvlAnswer
 
 WINDOW = 3
 """Log-probs in the paper's success score."""
@@ -30,6 +31,7 @@ class ScoredEpisode:
         controls: (N,) nats by the name of a control; `wrong instruction` among them.
         seen: (N,) whether each prefix ends with a new picture of every camera; empty: all do.
         answers: nat by instruction of the set: mean of the last log-probs of the whole video.
+        gvl: what the same model wrote as GVL asks it; None where it was not asked.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ScoredEpisode:
     controls: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     answers: dict[str, float] = field(default_factory=dict)
     seen: tuple[bool, ...] = ()
+    gvl: GvlAnswer | None = None
 
     @property
     def score(self) -> float:
@@ -52,6 +55,11 @@ class ScoredEpisode:
     def voc(self) -> float:
         """Value-order correlation over the paper's evenly spaced prefixes; see `prefix_voc`."""
         return prefix_voc(self.log_probs)
+
+    @property
+    def gvl_voc(self) -> float:
+        """Value-order correlation of GVL's percentages; NaN where it has none."""
+        return float("nan") if self.gvl is None else self.gvl.voc
 
     @property
     def voc_of_all(self) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from topreward_ros.offline.evaluation.gvl import GvlAnswer, GvlSettings, ask_gvl
 from topreward_ros.offline.evaluation.prefix_scores import score_lengths
 from topreward_ros.offline.evaluation.scored_episode import WINDOW, ScoredEpisode, last_mean
 from topreward_ros.offline.evaluation.video import CONTROLS, EpisodeVideo, read_video
@@ -31,6 +32,7 @@ class EvaluationSettings:
         intake: how messages become frames.
         cameras: image topics in the order of the layout; None: all of each recording.
         last: frames that each prefix is cropped to; None: true prefixes.
+        gvl: how GVL asks the same model; None: it does not.
     """
 
     controls: tuple[str, ...]
@@ -38,6 +40,7 @@ class EvaluationSettings:
     intake: IntakeSettings
     cameras: tuple[str, ...] | None = None
     last: int | None = None
+    gvl: GvlSettings | None = None
 
 
 def score_episode(
@@ -62,6 +65,7 @@ def score_episode(
     Raises:
         SourceError, RecordingError, CameraImageError, ClockJump, InstructionError: the episode
             cannot be read or asked about; one sentence.
+        ModelError, ValueError: the model cannot write, or not about this instruction.
     """
     own = episode.instruction
     size = scorer.frame_size
@@ -100,6 +104,21 @@ def score_episode(
             controls,
             answers,
             video.seen,
+            _gvl(scorer, episode, video, settings.gvl),
         ),
         video,
     )
+
+
+def _gvl(
+    scorer: VideoScorer,
+    episode: RecordedEpisode,
+    video: EpisodeVideo,
+    settings: GvlSettings | None,
+) -> GvlAnswer | None:
+    if settings is None:
+        return None
+    from topreward_ros.models.writing import writer_of  # takes seconds
+
+    writer = writer_of(scorer)
+    return ask_gvl(writer, episode.name, episode.instruction, video.frames, settings)
