@@ -109,6 +109,8 @@ def test_texts_that_look_like_answers_are_never_misread_into_another_number(text
         "Frame 1: Frame Description: 2 cubes lie there, Task Completion Percentages:10%\n"
         "Frame 2: Frame Description: 1 cube, like frame 1, Task Completion Percentage: 25%",
         "Frame 1: 10 percent, Frame 2: 25 percent",
+        "Frame {1}: Frame Description: {}, Task Completion Percentages:{10}%\n"
+        "Frame {2}: Frame Description: {}, Task Completion Percentages:**25**%",
         "10%, 25%",
         "[10.0%, 25%]",
         "Frame 1: \u0661\u0660\u066a\nFrame 2\uff1a \u0662\u0665\u066a",

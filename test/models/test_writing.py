@@ -219,6 +219,11 @@ def test_every_token_is_the_likeliest_of_the_public_forward_without_a_cache(load
     assert writer.write(turn(family), len(ids)).text == expected
 
 
+def test_random_weights_of_a_configuration_write_too(checkpoints, family):
+    scorer = load_scorer(f"random:{checkpoints[family]}", device="cpu", frame_size=ALL[family])
+    assert isinstance(writer_of(scorer).write(turn(family), 2), Written)
+
+
 def test_what_a_checkpoint_says_of_sampling_does_not_count(load):
     backbone = load("qwen3_vl").backbone
     expected = LocalWriter(backbone).write(turn("qwen3_vl"), TOKENS)

@@ -16,7 +16,7 @@ FRAME = re.compile(r"\bframe\W{0,4}(\d{1,4})\W{0,4}?[:\uff1a]", re.IGNORECASE)
 VALUE = re.compile(r"(?:completion|percentages?)\W{0,4}?[:\uff1a]", re.IGNORECASE)
 """What the value of a frame stands after, where a description stands before it."""
 SIGN = r"[%\u066a\ufe6a\uff05]|percent(?!\w)"
-NUMBER = re.compile(rf"(-?)(\d[\d.,\u066b]*)\s{{0,2}}({SIGN})?", re.IGNORECASE)
+NUMBER = re.compile(rf"(-?)(\d[\d.,\u066b]*)[\s*}}]{{0,3}}({SIGN})?", re.IGNORECASE)
 PLAIN = re.compile(r"\d{1,3}(?:\.\d+)?")
 
 

@@ -101,7 +101,8 @@ def _gvl(evaluation: Evaluation, base: Variant) -> str:
         f"order drawn by lot (seed {base.gvl_seed}), the first frame of the episode given as 0 %; "
         f"its text is decoded greedily. Answers that do not parse: {len(unparsed)} of {len(asked)} "
         f"({share}); constant ones: {figures.constant}. Neither has a VOC: they are counted as "
-        "undefined, and never averaged in.",
+        "undefined, and never averaged in. In the picture of percentages, the number at a point is "
+        "the place in which that frame was shown.",
     ]
     if unparsed:
         lines += ["", "| episode | why its answer does not parse | how the answer begins |"]

@@ -148,12 +148,17 @@ def _percentages(axes: Axes, episode: ScoredEpisode) -> None:
                           xytext=(0, 5), textcoords="offset points", ha="center",
                           color=MUTED)  # fmt: skip
     words = {True: "success", False: "failure", None: "no label"}[episode.success]
-    voc = "" if math.isnan(answer.voc) else f" · VOC {answer.voc:.2f}"
+    voc = (
+        "" if math.isnan(answer.voc) else f" · VOC {answer.voc:.2f}".replace("-", "\N{MINUS SIGN}")
+    )
+    if answer.percentages is not None and not voc:
+        voc = " · constant, no VOC"
     colour = {True: SUCCESS, False: LOSS, None: MUTED}[episode.success]
     axes.set_title(f"{_short(episode.name)} · {words}{voc}", fontsize=9, color=colour, loc="left",
                    parse_math=False)  # fmt: skip
     axes.set_ylim(-6, 112)
-    axes.set_xlim(0.0, max(float(episode.times[-1]), 1e-3))
+    duration = max(float(episode.times[-1]), 1e-3)
+    axes.set_xlim(-0.02 * duration, 1.02 * duration)
     axes.set_ylabel("done, %", fontsize=8)
     axes.set_xlabel(f"s · {_short(episode.instruction, 70)}", fontsize=8, parse_math=False)
     _tidy(axes)
