@@ -43,6 +43,7 @@ class Film(threading.Thread):
         frozen: topics that publish the same picture with the same stamp.
         still: topics that publish the same picture with new stamps.
         period: s between two pictures.
+        step: s of camera time from one to the next.
         offset: s that is added to the camera time; set it lower and time goes back.
     """
 
@@ -55,7 +56,7 @@ class Film(threading.Thread):
         self.now = START
         self.publishers = publishers
         self.period = period
-        self._step = step
+        self.step = step
         self._over = threading.Event()
         self.start()
 
@@ -64,7 +65,7 @@ class Film(threading.Thread):
         for index in itertools.count():
             if self._over.wait(self.period):
                 return
-            self.now += self._step
+            self.now += self.step
             for publisher in self.publishers:
                 topic = publisher.topic_name
                 if topic not in self.silent:

@@ -81,7 +81,7 @@ def shared(model, tmp_path_factory):
 def lab(shared):
     shared.film.silent.clear()
     shared.film.frozen.clear()
-    shared.film.period = 0.03
+    shared.film.period, shared.film.step = 0.03, 0.25
     for name in ("reward_node", "episode_manager"):
         if name not in shared.processes or shared.processes[name].poll() is not None:
             shared.launch(name)
@@ -232,12 +232,14 @@ def test_an_instruction_of_too_many_tokens_is_refused_and_the_episode_goes_on(la
 
 
 def test_scoring_that_cannot_keep_up_ends_the_episode_as_model_error(lab):
-    lab.set(inbox_size=16, sample_rate=4.0)  # every picture is a frame
-    handle = running(lab, LONG_TASK)
+    lab.set(inbox_size=16, sample_rate=20.0)
+    lab.film.step = 0.05  # every picture is a frame, and 16 come while one score is computed
+    handle = lab.goal(instruction=LONG_TASK)
     lab.film.period = 0.001
     result = ended(lab, handle, "model_error")
     assert "16 frames behind" in result.detail
-    lab.film.period = 0.03
+    lab.film.period, lab.film.step = 0.03, 0.25
+    lab.set(inbox_size=64, sample_rate=2.0)
     next_one_runs(lab)
 
 
