@@ -27,6 +27,12 @@ def many_scans(side: int = 2048, scans: int = 1000) -> bytes:
     return with_scans(encoded(np.zeros((side, side, 3), np.uint8), progressive=True), scans)
 
 
+def largest_jpeg(side: int = 4096) -> bytes:
+    """Returns a JPEG that is just small enough to be taken, and takes some tenths of a second."""
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    return encoded(noise, quality=10)
+
+
 def huge_jpeg(side: int = 8192) -> bytes:
     """Returns the JPEG of a few bytes that claims to have side x side px."""
     data = encoded(np.zeros((8, 8), np.uint8))

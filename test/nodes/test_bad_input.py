@@ -7,7 +7,7 @@ import shutil
 import time
 
 import pytest
-from hostile_pictures import huge_jpeg, huge_png, many_scans
+from hostile_pictures import huge_jpeg, huge_png, largest_jpeg, many_scans
 from reward_stack import HEIGHT, START, WIDTH, Stack, image, stack
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
@@ -275,6 +275,24 @@ def test_services_answer_while_pictures_arrive_that_take_seconds_to_decode(model
         live.wait(refused_twenty, 60.0)
         assert sorted(answers)[len(answers) // 2] < 0.1
         assert max(answers) < 1.0  # the machine may be busy; one bomb takes longer
+
+
+def test_services_answer_while_one_costly_picture_is_decoded(model):
+    """The costliest that is taken: the answers that come before its reading are counted."""
+    with stack(model, instruction=TASK, transport="compressed") as live:
+        live.node.destroy_publisher(live.cameras[0])
+        live.cameras = [live.camera(live.topics[0], CompressedImage)]
+        live.up()
+        watch = live.reward_node.runner.equipment.watch.cameras[live.topics[0]]
+        message = CompressedImage(format="jpeg", data=largest_jpeg())
+        message.header.stamp = time_message(START)
+        live.cameras[0].publish(message)
+        answers = 0
+        while not watch.received:
+            assert live.state() == "active"
+            answers += not watch.received
+        assert answers >= 5
+        live.wait(lambda: live.readings)
 
 
 def test_a_topic_of_another_type_is_told_and_the_node_goes_on(model):

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_typestore
 
 from topreward_ros.video.image import ImageError
-from topreward_ros.video.intake import CameraImageError, FrameIntake, IntakeSettings
+from topreward_ros.video.intake import FrameIntake, IntakeSettings
 from topreward_ros.video.mosaic import Layout, LayoutError
+from topreward_ros.video.picture_job import CameraImageError
 from topreward_ros.video.selection import ClockJump
 
 STORE = get_typestore(Stores.ROS2_JAZZY)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -16,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 TRANSPORTS = {"raw": Image, "compressed": CompressedImage}
 COMPRESSED_SUFFIX = "/compressed"
-ImageCallback = Callable[[str, "Image | CompressedImage"], None]
+ImageCallback = Callable[[str, "Image | CompressedImage"], "Awaitable[None] | None"]
 
 
 def camera_qos() -> QoSProfile:
@@ -63,7 +64,8 @@ class CameraSubscriptions:
             node: which subscribes.
             topics: names, relative ones in the node's namespace.
             transport: `auto`, `raw` or `compressed`.
-            on_image: called with the topic as given, and the message.
+            on_image: called with the topic as given, and the message; one after the other, also
+                where it is a coroutine: until its end the images stay in their topics' queues.
 
         Raises:
             CameraError: a QoS override is not valid. No topic is subscribed then.
@@ -71,6 +73,7 @@ class CameraSubscriptions:
         self._node = node
         self._transport = transport
         self._on_image = on_image
+        self._group = MutuallyExclusiveCallbackGroup()
         self._cameras = [_Camera(topic, self._expected(topic)) for topic in topics]
         try:
             for camera in self._cameras:
@@ -173,6 +176,7 @@ class CameraSubscriptions:
                 camera.topic,
                 partial(self._on_image, camera.topic),
                 camera_qos(),
+                callback_group=self._group,
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
         except (RuntimeError, ValueError, TypeError) as error:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from topreward_ros.episode import Episode, EpisodeSettings, Reading
 from topreward_ros.models.contract import VideoScorer
-from topreward_ros.video.intake import CameraImageError, Frame, FrameIntake, IntakeSettings
+from topreward_ros.video.intake import Frame, FrameIntake, IntakeSettings
+from topreward_ros.video.picture_job import CameraImageError
 from topreward_ros.video.recording import RecordedImage, Recording
 from topreward_ros.video.selection import ClockJump
 

@@ -1,7 +1,8 @@
 """From the cameras' messages to the frames of one video.
 
 Live nodes and recordings use the same intake, so that they select the same frames. It keeps only
-the newest message of each camera, undecoded, and decodes what is selected.
+the newest message of each camera, undecoded, and has decoded what is selected: at once, or by
+whoever must not wait for it, on another thread.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import numpy as np
 
 from topreward_ros.video.camera_clock import CameraClock, Order
 from topreward_ros.video.camera_state import CameraState
-from topreward_ros.video.image import ImageError, ImageMessage, decode, frame_id
-from topreward_ros.video.mosaic import Layout, tile
+from topreward_ros.video.image import ImageMessage, frame_id
+from topreward_ros.video.mosaic import Layout
 from topreward_ros.video.motion import DEFAULT_THRESHOLD, MotionGate
-from topreward_ros.video.resizing import resize
+from topreward_ros.video.picture_job import CameraImageError, PictureJob
 from topreward_ros.video.selection import LONGEST_STEP, STAMP_TOLERANCE, FrameSelector
 
 if TYPE_CHECKING:
@@ -84,19 +85,6 @@ class Frame:
     stamp: float
     frame_id: str
     frozen: tuple[str, ...] = ()
-
-
-class CameraImageError(ImageError):
-    """A picture of one of the cameras that cannot be decoded.
-
-    Attributes:
-        camera: whose it is; the message that asked for the frame may be another camera's.
-    """
-
-    def __init__(self, camera: str, reason: str) -> None:
-        """Names the camera before the reason."""
-        super().__init__(f"Camera {camera!r}: {reason}")
-        self.camera = camera
 
 
 class FrameIntake:
@@ -194,11 +182,53 @@ class FrameIntake:
                 another. It is dropped, and the frame stays due.
             ValueError: an unknown camera, or a stamp that is no number.
         """
-        self._keep(camera, stamp, message, arrived)
-        newest = self._newest
-        if not self._selector.is_due(newest) or self.stale:
+        job = self.note(camera, stamp, message, arrived)
+        if job is None:
             return None
-        image = resize(tile(self._pictures(), self.settings.layout), self.frame_size)
+        try:
+            return self.finish(job.make())
+        except CameraImageError as error:
+            self.drop(error.camera)
+            raise
+
+    def note(
+        self, camera: str, stamp: float, message: ImageMessage, arrived: float | None = None
+    ) -> PictureJob | None:
+        """Takes in one message as `add` does, and leaves the decoding to the caller.
+
+        No other message may be noted before `finish` takes what the job makes, or `drop` the camera
+        of its error.
+
+        Returns:
+            What has to be decoded; None: nothing, and nothing has to follow.
+
+        Raises:
+            ClockJump, ValueError: as `add` does.
+        """
+        seen = self._keep(camera, stamp, message, arrived)
+        newest = self._newest
+        if self._selector.is_due(newest) and not self.stale:
+            messages = {name: state.message for name, state in self.cameras.items()}
+            return PictureJob(messages, self.settings.layout, self.frame_size)
+        return None if seen else PictureJob({camera: message}, None, self.frame_size)
+
+    def drop(self, camera: str) -> None:
+        """Forgets the picture of a camera, which cannot be decoded; the frame stays due."""
+        self.cameras[camera].bad += 1
+        self.cameras[camera].message = None
+
+    def finish(self, image: NDArray[np.uint8] | None) -> Frame | None:
+        """Makes a frame of what a job has made.
+
+        Args:
+            image: of the last job; None where it was only to be seen that it can be decoded.
+
+        Returns:
+            The frame; None where there is none.
+        """
+        if image is None:
+            return None
+        newest = self._newest
         self._selector.take(newest)
         self.holes += newest - self._last > self.settings.longest_step + STAMP_TOLERANCE
         self._last = newest
@@ -226,7 +256,12 @@ class FrameIntake:
 
     def _keep(
         self, camera: str, stamp: float, message: ImageMessage, arrived: float | None
-    ) -> None:
+    ) -> bool:
+        """Notes a message; False where its picture has to be seen before another camera needs it.
+
+        Else a camera that sends nothing but bad ones would pass as good each time until another
+        camera's message asks for the frame.
+        """
         state = self.cameras.get(camera)
         if state is None:
             raise ValueError(f"Camera {camera!r} is unknown; expected one of {list(self.cameras)}.")
@@ -237,21 +272,7 @@ class FrameIntake:
         state.order = state.clock.judge(stamp, arrived)
         state.late += state.order is Order.LATE
         state.outlying += state.order is Order.OUTLIER
-        if state.order is Order.NEWER:
-            state.message = message
-            if after_bad_one:
-                # Seen at once: else a camera that sends nothing else would pass as good each time
-                # until another camera's message asks for the frame.
-                self._picture(camera)
-
-    def _pictures(self) -> list[NDArray[np.uint8]]:
-        return [self._picture(camera) for camera in self.cameras]
-
-    def _picture(self, camera: str) -> NDArray[np.uint8]:
-        state = self.cameras[camera]
-        try:
-            return decode(state.message)
-        except ImageError as error:
-            state.bad += 1
-            state.message = None
-            raise CameraImageError(camera, str(error)) from error
+        if state.order is not Order.NEWER:
+            return True
+        state.message = message
+        return not after_bad_one

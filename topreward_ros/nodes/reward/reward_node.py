@@ -1,13 +1,16 @@
 """The node that watches the cameras and publishes progress, dense reward and success.
 
 Every callback runs on the one executor thread; the scoring thread alone touches the model, and a
-guard condition tells the executor that a reading is ready.
+guard condition tells the executor that a reading is ready. Pictures are decoded by a thread that
+has no state: a hostile one takes most of a second.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future as Answer
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -71,12 +74,18 @@ class RewardNode(GuardedLifecycleNode):
         self.settings = LiveParameters(self, lambda: self.state, self._on_parameter)
         self._library_log = LibraryLog(self.get_logger())
         self._wake = self.create_guard_condition(self._on_results)
+        self._decoding = ThreadPoolExecutor(1, "decoding")  # keeps nothing from picture to picture
         self.scoring = ScoringThread(self._nudge)
         self.scoring.prepare(import_models)
         self.cameras: CameraSubscriptions | None = None
         self._outputs = Outputs(self)
         self.runner = EpisodeRunner(
-            self._outputs, self.scoring, self.get_logger(), self.settings.read, self._camera_now
+            self._outputs,
+            self.scoring,
+            self.get_logger(),
+            self.settings.read,
+            self._camera_now,
+            self._beside,
         )
         self.runner.instruction = self.get_parameter("instruction").value.strip()
         self.create_subscription(String, "task_instruction", self._on_instruction, latched())
@@ -152,6 +161,7 @@ class RewardNode(GuardedLifecycleNode):
         """Shuts the node down and destroys it; False where the scoring thread is still busy."""
         self.close()
         self._library_log.close()
+        self._decoding.shutdown(wait=False, cancel_futures=True)
         return self.scoring.close(THREAD_PATIENCE)
 
     async def _start_by_itself(self) -> None:
@@ -166,7 +176,7 @@ class RewardNode(GuardedLifecycleNode):
         return self.scoring.unload()
 
     async def _answer(self, answer: Answer[Any]) -> Any:
-        """Waits for the scoring thread while the executor goes on."""
+        """Waits for another thread while the executor goes on."""
         done = Future(executor=self.executor)
 
         def tell(_: Answer[Any]) -> None:
@@ -176,6 +186,10 @@ class RewardNode(GuardedLifecycleNode):
         answer.add_done_callback(tell)
         await done
         return answer.result()
+
+    async def _beside(self, work: Callable[[], Any]) -> Any:
+        """Decodes while the executor goes on."""
+        return await self._answer(self._decoding.submit(work))
 
     def _nudge(self) -> None:
         with suppress(InvalidHandle):  # the node is gone already

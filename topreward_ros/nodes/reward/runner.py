@@ -16,14 +16,14 @@ from topreward_ros.nodes.diagnostics import Latencies
 from topreward_ros.nodes.messages import frame_header, reading_message
 from topreward_ros.nodes.reward.camera_faults import CameraFaults
 from topreward_ros.nodes.reward.episode_setup import episode_maker, intake_settings
+from topreward_ros.nodes.reward.image_taking import Beside, ImageTaking
 from topreward_ros.nodes.reward.live_episode import Equipment, LiveEpisode
 from topreward_ros.nodes.reward.outputs import Outputs
 from topreward_ros.nodes.reward.parameters import RewardParameters
 from topreward_ros.nodes.reward.scoring_exchange import Failed, QueuedFrame, Scored
 from topreward_ros.nodes.reward.scoring_thread import ScoringThread
-from topreward_ros.video.camera_clock import Order
 from topreward_ros.video.image import stamp_seconds
-from topreward_ros.video.intake import CameraImageError, Frame, FrameIntake
+from topreward_ros.video.intake import FrameIntake
 from topreward_ros.video.selection import ClockJump
 
 
@@ -48,6 +48,7 @@ class EpisodeRunner:
         log: RcutilsLogger,
         read: Callable[[], RewardParameters],
         now: Callable[[], float | None],
+        beside: Beside,
     ) -> None:
         """Starts without equipment.
 
@@ -57,6 +58,7 @@ class EpisodeRunner:
             log: for people.
             read: returns the parameters of now.
             now: returns s by a clock that goes as fast as the cameras', or None.
+            beside: decodes pictures.
         """
         self.instruction = ""
         self.equipment: Equipment | None = None
@@ -70,6 +72,7 @@ class EpisodeRunner:
         self._read = read
         self._now = now
         self._faults = CameraFaults(self._tell, log)
+        self._images = ImageTaking(beside, log)
 
     def open(self) -> None:
         """Starts an episode, or waits for an instruction.
@@ -131,19 +134,24 @@ class EpisodeRunner:
             self._log.warning(detail)
             self._tell(EpisodeEvent.CHANGED, "", detail)
 
-    def on_image(self, topic: str, message: Any) -> None:
-        """Takes in an image message of a camera."""
+    async def on_image(self, topic: str, message: Any) -> None:
+        """Takes in an image message of a camera; the one before has been taken in."""
         arrived = self._now()
         now = time.monotonic()
+        episode, equipment = self.episode, self.equipment
         try:
             stamp = stamp_seconds(message)
-            frame = self._take(topic, stamp, message, arrived)
+            frame = await self._images.frame(
+                episode, equipment.watch, topic, stamp, message, arrived
+            )
         except ClockJump as error:
-            self._on_clock_jump(str(error), topic, message)
+            await self._on_clock_jump(str(error), topic, message)
             return
         except ValueError as error:
-            self._refuse(topic, str(error))
+            self._images.refuse(equipment.watch, topic, str(error))
             return
+        if self.episode is not episode or self.equipment is not equipment:
+            return  # that has ended while the picture was decoded
         if self.equipment.watch.heard(topic, now) and self.opened:
             self._faults.heard_again(topic)
         if frame is not None:
@@ -152,37 +160,6 @@ class EpisodeRunner:
             seen = not frame.frozen
             self._queue(QueuedFrame(frame.image, frame.stamp, now, made, header, seen))
             self._faults.shown(self.equipment.watch, frame.frozen)
-
-    def _take(self, topic: str, stamp: float, message: Any, arrived: float | None) -> Frame | None:
-        """Raises ValueError where the image is none that a video can go on with."""
-        if self.episode is None:
-            return None
-        intake = self.episode.intake
-        camera = intake.cameras[topic]
-        try:
-            frame = intake.add(topic, stamp, message, arrived)
-        except CameraImageError as error:
-            if error.camera == topic:
-                raise
-            frame = None
-            self._refuse(error.camera, str(error), counted=True)
-        if camera.order is Order.REPEATED:
-            raise ValueError(f"The stamp stands still at {stamp:.3f} s; is the camera frozen?")
-        if camera.order is Order.OUTLIER:
-            raise ValueError(
-                f"The stamp {stamp:.3f} s does not go on from {camera.stamp:.3f} s; it is left out."
-            )
-        if frame is None and topic in intake.stale:
-            raise ValueError(
-                f"The stamp {stamp:.3f} s is more than camera_max_age behind another camera's."
-            )
-        return frame
-
-    def _refuse(self, topic: str, reason: str, *, counted: bool = False) -> None:
-        if self.equipment.watch.refuse(topic, reason, counted=counted):
-            self._log.warning(
-                f"An image of {topic} is refused: {reason}", throttle_duration_sec=1.0
-            )
 
     def on_results(self) -> None:
         """Publishes what the scoring thread has laid out."""
@@ -252,7 +229,7 @@ class EpisodeRunner:
     def _tell(self, event: str, reason: str = "", detail: str = "") -> None:
         self._outputs.event(event, self.episode, self.instruction, reason, detail)
 
-    def _on_clock_jump(self, detail: str, topic: str, message: Any) -> None:
+    async def _on_clock_jump(self, detail: str, topic: str, message: Any) -> None:
         if not self.episode.intake.selected:
             # No frame was taken yet: one camera went back before the others.
             self.episode.intake.reset()
@@ -262,7 +239,7 @@ class EpisodeRunner:
         else:
             self._log.warning(detail)
             self._restart(EpisodeEvent.REASON_CLOCK_JUMP, detail)
-        self.on_image(topic, message)
+        await self.on_image(topic, message)
 
     def _queue(self, frame: QueuedFrame) -> None:
         size = self.episode.inbox_size
