@@ -43,7 +43,7 @@ from topreward_ros.offline.scoring_options import (
     scoring_setup,
 )
 from topreward_ros.printable import printable
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.bag_part import WHOLE
 
 if TYPE_CHECKING:
     from topreward_ros.method.calibration import ScoringSetup
@@ -83,15 +83,16 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     scorer = load_model(options)
     intake = intake_settings(options, scorer)
     detector = replace(detector, max_step=intake.longest_step)
-    first = open_recording(recordings[0].path, options.fps)
+    first = recordings[0].open(options.fps)
     setup = scoring_setup(scorer, intake, options, first)
     if reference:
         reference.check(setup, reference.detector)
         lasting = replace(reference.detector, max_step=intake.longest_step)
         reference = replace(reference, detector=lasting)
         for one in recordings:
-            digest = recording_digest(one.path)
-            check_fresh(reference, str(one.path), one.instruction, digest)
+            for part in {WHOLE, one.part}:
+                digest = recording_digest(one.path, part)
+                check_fresh(reference, one.name, one.instruction, digest)
     episodes = _score_all(scorer, setup, recordings, intake, options, console)
     if reference:
         return _verify(reference, episodes, options, console)
@@ -170,16 +171,16 @@ def _score_all(
                     recording, *_score(scorer, recording, intake, options, console)
                 )
                 if not live:
-                    console.print(printable(f"{number} of {len(recordings)} {recording.path}"))
+                    console.print(printable(f"{number} of {len(recordings)} {recording.name}"))
             episodes.append(episode)
     return episodes
 
 
 def _check_cameras(recording: LabelledRecording, cameras: int, options: argparse.Namespace) -> None:
-    topics = options.cameras or list(open_recording(recording.path, options.fps).topics)
+    topics = options.cameras or list(recording.open(options.fps).topics)
     if len(topics) != cameras:
         raise LabelsError(
-            f"{recording.path} has {len(topics)} image topics ({', '.join(topics)}), and the first "
+            f"{recording.name} has {len(topics)} image topics ({', '.join(topics)}), and the first "
             f"recording {cameras}; name those that all of them have with --cameras."
         )
 
@@ -197,18 +198,18 @@ def _score(
         readings = list(
             score_recording(
                 scorer,
-                open_recording(recording.path, options.fps),
+                recording.open(options.fps),
                 recording.instruction,
                 intake=intake,
                 cameras=options.cameras,
-                on_doubt=lambda doubt: console.print(printable(f"{recording.path}: {doubt}")),
+                on_doubt=lambda doubt: console.print(printable(f"{recording.name}: {doubt}")),
             )
         )
     except ValueError as error:
-        raise LabelsError(f"{recording.path} cannot be scored: {error}") from error
+        raise LabelsError(f"{recording.name} cannot be scored: {error}") from error
     if not readings:
         raise LabelsError(
-            f"{recording.path} gives no reading, so its label counts for nothing; leave it out, or "
+            f"{recording.name} gives no reading, so its label counts for nothing; leave it out, or "
             "see whether every camera has pictures within camera_max_age of the others'."
         )
     return (

@@ -28,21 +28,27 @@ from topreward_ros.offline.labelling.atomic_file import written_whole
 from topreward_ros.offline.labelling.csv_file import write_csv
 from topreward_ros.offline.labelling.labeller import Labeller
 from topreward_ros.offline.labelling.whole_set import label_set
-from topreward_ros.offline.scoring_options import add_detector, add_frames, add_model
+from topreward_ros.offline.scoring_options import (
+    WHOLE_HELP,
+    add_detector,
+    add_frames,
+    add_model,
+)
 from topreward_ros.printable import PrintableParser, printable_lines
 
 if TYPE_CHECKING:
-    from topreward_ros.offline.episodes.recorded_episode import RecordedEpisode
+    from topreward_ros.offline.episodes.recorded_episode import EpisodeSource, RecordedEpisode
 
 DESCRIPTION = """\
 Scores every selected frame of recorded episodes. SOURCE is one recording (a rosbag2 directory, an
-.mcap or .db3 file, a video file), or many: a LeRobot data set (v2.1 or v3.0), a folder with a
-labels.csv, or with RoboReward's metadata.jsonl.
+.mcap or .db3 file, a video file), or many: a bag with the events of its episodes, a folder of bags,
+a LeRobot data set (v2.1 or v3.0), a folder with a labels.csv (its columns start and end cut a bag)
+or with RoboReward's metadata.jsonl.
 
 The readings are those that reward_node publishes for these pictures with the same settings, as long
 as it keeps up with them: one line each, as comma-separated values with the names and units of
-topreward_msgs/RewardStamped. For a LeRobot data set, --progress and --weights write what its
-trainer takes.
+topreward_msgs/RewardStamped. --bag writes copies of bags with the readings in them. For a LeRobot
+data set, --progress and --weights write what its trainer takes.
 
 A picture that cannot be decoded is left out, as the node does, and stderr says how many were. Where
 the camera's time jumps, the node starts another episode; the labels end there, stderr says so,
@@ -73,6 +79,20 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--weights", type=Path, metavar="FILE",
         help="parquet file of weights for behaviour cloning (TOP-AWR), one a frame",
     )  # fmt: skip
+    add(
+        "--bag", type=Path, metavar="FOLDER",
+        help="copy of the bag with the readings in it, each beside its picture; of several bags a "
+        "folder of copies",
+    )  # fmt: skip
+    add(
+        "--reading-topic", default="/reward_node/reading", metavar="TOPIC",
+        help="of the readings in it (default: %(default)s)",
+    )  # fmt: skip
+    add(
+        "--reward-topic", default="/reward", metavar="TOPIC",
+        help="of the rewards alone, as std_msgs/Float64 (default: %(default)s)",
+    )  # fmt: skip
+    add("--whole", action="store_true", help=WHOLE_HELP)
     add("--overwrite", action="store_true", help="write over files that are there")
     live = add_detector(parser)
     live.add_argument(
@@ -92,8 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Labels; returns 0, 1 after a sentence on what was wrong, 130 after Ctrl-C."""
     options = parse_arguments(arguments)
     try:
-        source = open_source(options.source, options.fps)
-        if isinstance(source, SingleRecording):
+        source = open_source(options.source, options.fps, whole=options.whole)
+        for note in source.notes:
+            _say(note)
+        if _is_printed(source, options):
             return _label_one(next(iter(source)), options)
         return label_set(source, options, _say, _shown)
     except (ValueError, RuntimeError, OSError) as error:
@@ -102,6 +124,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("stopped, nothing is written; what is labelled of many episodes is kept.")
         return INTERRUPTED
+
+
+def _is_printed(source: EpisodeSource, options: argparse.Namespace) -> bool:
+    """Whether there is one episode and nothing asked for but its lines."""
+    if options.bag or options.progress or options.weights:
+        return False
+    return isinstance(source, SingleRecording) or (len(source) == 1 and not options.output)
 
 
 def _label_one(episode: RecordedEpisode, options: argparse.Namespace) -> int:

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from topreward_ros.method.prompt import InstructionError, validate_instruction
+from topreward_ros.offline.labelled_spans import overlap, read_span
 from topreward_ros.printable import printable
 from topreward_ros.small_files import FileRefused, read_small
+from topreward_ros.video.bag_files import is_bag_file
+from topreward_ros.video.bag_part import WHOLE, BagPart
+from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recording import Recording
 
 LABELS_FILE = "labels.csv"
 LARGEST = 2**23
@@ -33,11 +38,23 @@ class LabelledRecording:
         path: rosbag2 directory, .mcap or .db3 file, or video file.
         instruction: the task that was to be done.
         success: whether it was done at the end.
+        part: of a bag.
     """
 
     path: Path
     instruction: str
     success: bool
+    part: BagPart = WHOLE
+
+    @property
+    def name(self) -> str:
+        """What people are told of it."""
+        part = self.part
+        return str(self.path) if part == WHOLE else f"{self.path}, {part.start:g} to {part.end:g} s"
+
+    def open(self, fps: float | None = None) -> Recording:
+        """Opens its pictures; see `open_recording`."""
+        return open_recording(self.path, fps, self.part)
 
 
 def read_labels(path: Path | str) -> list[LabelledRecording]:
@@ -45,7 +62,8 @@ def read_labels(path: Path | str) -> list[LabelledRecording]:
 
     Args:
         path: the file, or a folder with a labels.csv. Columns: path (relative to the file),
-            instruction, success (1 or 0, true or false, yes or no); others are left alone.
+            instruction, success (1 or 0, true or false, yes or no), and for a part of a bag start
+            and end, s of the pictures' stamps; others are left alone.
 
     Raises:
         LabelsError: no such file, a column or value that is missing or not understood, a recording
@@ -97,9 +115,19 @@ def label_paths(
 
 def _distinct(found: dict[str, LabelledRecording], source: str) -> list[LabelledRecording]:
     """Refuses a recording that would count twice: attempts have to be independent."""
-    first: dict[tuple[Path, str], str] = {}
+    first: dict[tuple[Path, str, BagPart], str] = {}
+    parts: dict[Path, dict[BagPart, str]] = {}
     for where, one in found.items():
-        former = first.setdefault((one.path.resolve(), one.instruction), where)
+        path = one.path.resolve()
+        others = parts.setdefault(path, {})
+        for part, there in others.items():
+            if overlap(part, one.part):
+                raise LabelsError(
+                    f"{source}{where}: {one.name}, overlaps with the span in {there}; a picture is "
+                    "of one episode."
+                )
+        others.setdefault(one.part, where)
+        former = first.setdefault((path, one.instruction, one.part), where)
         if found[former].success != one.success:
             raise LabelsError(
                 f"{source}{where}: {one.path} is labelled {_WORDS[one.success]}, and "
@@ -124,9 +152,21 @@ def _labelled(row: dict[str, str], where: str, folder: Path) -> LabelledRecordin
     if not path:
         raise LabelsError(f"{where}: the path is empty; expected a recording's.")
     recording = _existing(folder / path, where)
-    return LabelledRecording(
-        recording, _instruction(row["instruction"] or "", where), word in TRUE_WORDS
-    )
+    task = _instruction(row["instruction"] or "", where)
+    return LabelledRecording(recording, task, word in TRUE_WORDS, _part(row, recording, where))
+
+
+def _part(row: dict[str, str], recording: Path, where: str) -> BagPart:
+    try:
+        part = read_span(row)
+    except ValueError as error:
+        raise LabelsError(f"{where}: {error}") from None
+    if part != WHOLE and recording.is_file() and not is_bag_file(recording):
+        raise LabelsError(
+            f"{where}: {recording.name} is no bag, and spans are for bags; cut the video, or leave "
+            "start and end empty."
+        )
+    return part
 
 
 def _existing(path: Path, where: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from topreward_ros.video.bag_part import WHOLE, BagPart
 from topreward_ros.video.recording import BAG_SUFFIXES
 
 CHUNK = 1 << 20
@@ -13,11 +14,12 @@ DIGEST_SIZE = 16
 """Bytes of a digest."""
 
 
-def recording_digest(path: Path) -> str:
+def recording_digest(path: Path, part: BagPart = WHOLE) -> str:
     """Returns hexadecimal digits that two recordings share only if their data are the same.
 
     Args:
         path: rosbag2 directory, of which only the files with messages count, or a file.
+        part: of a bag; another part is another recording.
 
     Raises:
         OSError: it cannot be read.
@@ -26,6 +28,8 @@ def recording_digest(path: Path) -> str:
     whole = hashlib.blake2b(digest_size=DIGEST_SIZE)
     for digest in sorted(map(_file_digest, files)):
         whole.update(digest)
+    if part != WHOLE:
+        whole.update(repr(part).encode())
     return whole.hexdigest()
 
 

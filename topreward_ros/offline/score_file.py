@@ -13,6 +13,7 @@ from topreward_ros.method.calibrating import LabelledEpisode
 from topreward_ros.offline.labelled_recordings import LabelledRecording
 from topreward_ros.offline.recording_digest import recording_digest
 from topreward_ros.small_files import FileRefused, read_small
+from topreward_ros.video.bag_part import WHOLE
 
 LARGEST = 2**28
 """Bytes; ten thousand episodes of ten minutes have half of that."""
@@ -80,7 +81,7 @@ class ScoreFile:
         key = _key(recording)
         scores = {
             "key": key,
-            "digest": recording_digest(recording.path),
+            "digest": recording_digest(recording.path, recording.part),
             "log_probs": log_probs,
             "episode_times": episode_times,
             "seen": seen,
@@ -103,7 +104,7 @@ def _text(path: Path) -> str:
 
 def _labelled(recording: LabelledRecording, scores: dict[str, object]) -> LabelledEpisode:
     return LabelledEpisode(
-        name=str(recording.path),
+        name=recording.name,
         instruction=recording.instruction,
         success=recording.success,
         log_probs=tuple(scores["log_probs"]),
@@ -129,4 +130,5 @@ def _key(recording: LabelledRecording) -> str:
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     state = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns)
              for file in files if file.is_file()]  # fmt: skip
-    return json.dumps([str(path.resolve()), recording.instruction, state])
+    part = [] if recording.part == WHOLE else [recording.part.start, recording.part.end]
+    return json.dumps([str(path.resolve()), recording.instruction, state, *part])

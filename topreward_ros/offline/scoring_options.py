@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from topreward_ros.models.contract import VideoScorer
     from topreward_ros.video.recording import Recording
 
+WHOLE_HELP = "a bag is one episode, whatever episodes its events tell of"
+
 
 def add_detector(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Adds window, hold and minimum duration; returns their group."""

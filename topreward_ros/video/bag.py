@@ -1,23 +1,21 @@
-"""Image messages of a rosbag2, from mcap or sqlite3, read by the rosbags library."""
+"""Image messages of a rosbag2, from mcap or sqlite3."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
-from topreward_ros.video.bag_files import storage
+from topreward_ros.video.bag_messages import damaged, raw_messages, read_index
+from topreward_ros.video.bag_part import WHOLE, BagPart
 from topreward_ros.video.image import StampError, stamp_seconds
 from topreward_ros.video.recording import (
     ImageTopic,
     RecordedImage,
     Recording,
     RecordingError,
-    one_line,
 )
-from topreward_ros.video.unfolding import TooLarge, unfold_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,26 +27,25 @@ IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 
 class Bag(Recording):
-    """A bag on disk.
+    """A bag on disk, or a part of it.
 
     Image types are the same in all distributions, so the definitions within the bag are not needed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, part: BagPart = WHOLE) -> None:
         """Reads the bag's index.
+
+        Args:
+            path: a rosbag2 directory, or a single `.mcap` or `.db3` file.
+            part: whose pictures are meant; topics and duration are the whole bag's.
 
         Raises:
             RecordingError: it is damaged, or holds no images.
         """
-        place = storage(path)
-        try:
-            with Reader(place) as reader:
-                found = {(c.topic, c.msgtype): 0 for c in reader.connections}
-                for connection in reader.connections:
-                    found[connection.topic, connection.msgtype] += connection.msgcount
-                duration = reader.duration * 1e-9
-        except Exception as error:  # damaged bytes fail anywhere in the reader
-            raise _damaged(path, error) from error
+        index = read_index(path)
+        found = {(c.topic, c.msgtype): 0 for c in index.connections}
+        for connection in index.connections:
+            found[connection.topic, connection.msgtype] += connection.msgcount
         topics = {
             name: ImageTopic(kind, count)
             for (name, kind), count in sorted(found.items())
@@ -60,48 +57,45 @@ class Bag(Recording):
                 f"{path} holds no images; expected messages of type {' or '.join(IMAGE_TYPES)}, "
                 f"and it has {others or 'no messages at all'}."
             )
-        super().__init__(path, topics, duration)
-        self._storage = place
+        super().__init__(path, topics, index.duration)
+        self._part = part
 
     def _images(self, topics: frozenset[str]) -> Iterator[RecordedImage]:
         types = get_typestore(Stores.ROS2_JAZZY)
         numbers: defaultdict[str, int] = defaultdict(int)
         # Times that a converter made up say nothing of when a message came.
         real = self.duration > len(self) * SHORTEST_GAP
-        for topic, kind, data, received in self._raw(topics):
+        part, shown, first, last = self._part, 0, 0.0, 0.0
+        messages = raw_messages(
+            self.path,
+            lambda one: one.topic in topics and one.msgtype in IMAGE_TYPES,
+            part.received_from or None,
+            None if part.received_to == WHOLE.received_to else part.received_to,
+        )
+        for connection, received, data in messages:
+            topic = connection.topic
             numbers[topic] += 1
             try:
-                message = types.deserialize_cdr(data, kind)
-                stamp = stamp_seconds(message)
+                message = types.deserialize_cdr(data, connection.msgtype)
+                last = stamp_seconds(message)
             except StampError as error:
                 raise RecordingError(
                     f"{self.path}, {topic}, message {numbers[topic]}: {error}"
                 ) from error
             except Exception as error:
-                raise _damaged(self.path, error) from error
-            yield RecordedImage(topic, stamp, message, received if real else None)
-
-    def _raw(self, topics: frozenset[str]) -> Iterator[tuple[str, str, bytes, float]]:
-        """Yields topic, type, serialised message, and s of its recording."""
-        try:
-            with Reader(self._storage) as reader:
-                if reader.compression_mode == "message":  # unfolded here, with a bound
-                    plain = reader.storage.metadata._replace(compression_mode=None)
-                    reader.storage.metadata = plain
-                connections = [
-                    c for c in reader.connections if c.topic in topics and c.msgtype in IMAGE_TYPES
-                ]
-                for connection, received, data in reader.messages(connections=connections):
-                    plain_data = unfold_message(data)
-                    yield connection.topic, connection.msgtype, plain_data, received * 1e-9
-        except Exception as error:
-            raise _damaged(self.path, error) from error
+                raise damaged(self.path, error) from error
+            first = first or last
+            if part.holds(received, last):
+                shown += 1
+                yield RecordedImage(topic, last, message, received * 1e-9 if real else None)
+        if part != WHOLE and not shown:
+            raise RecordingError(_no_picture(self.path, part, first, last))
 
 
-def _damaged(path: Path, error: Exception) -> RecordingError:
-    if isinstance(error, TooLarge):
-        return RecordingError(f"{path} is not read: {one_line(error)}; no camera sends that.")
-    return RecordingError(
-        f"{path} cannot be read as a rosbag2; it is damaged or was not closed (`ros2 bag reindex` "
-        f"may help), and the reader says: {one_line(error)}."
+def _no_picture(path: Path, part: BagPart, first: float, last: float) -> str:
+    if part.start == WHOLE.start:
+        return f"{path} holds no picture between the events of its start and its end."
+    return (
+        f"{path} holds no picture with a stamp from {part.start:.3f} s to {part.end:.3f} s; its "
+        f"pictures' stamps go from {first:.3f} s to {last:.3f} s."
     )

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from topreward_ros.video.bag import Bag
 from topreward_ros.video.bag_files import is_bag_file
+from topreward_ros.video.bag_part import WHOLE, BagPart
 from topreward_ros.video.recording import Recording, RecordingError
 from topreward_ros.video.video_file import VideoFile
 
 
-def open_recording(path: str | Path, fps: float | None = None) -> Recording:
+def open_recording(path: str | Path, fps: float | None = None, part: BagPart = WHOLE) -> Recording:
     """Opens a recorded episode.
 
     Args:
         path: a rosbag2 directory, a single `.mcap` or `.db3` file, or a video file.
         fps: frames per second of a video file, instead of what the file states.
+        part: of a bag; a video file is taken whole.
 
     Raises:
         RecordingError: nothing there, damaged, without images, or a video without a frame rate.
@@ -36,4 +38,4 @@ def open_recording(path: str | Path, fps: float | None = None) -> Recording:
             f"{path} is a bag, whose messages have their own time stamps; a frame rate is for "
             "video files."
         )
-    return Bag(path)
+    return Bag(path, part)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from topreward_ros.offline.episodes.recorded_episode import EpisodeSource, RecordedEpisode
+from topreward_ros.offline.episodes.bag_folder import is_bag
+from topreward_ros.offline.episodes.recorded_episode import (
+    BagPlace,
+    EpisodeSource,
+    RecordedEpisode,
+)
 from topreward_ros.offline.labelled_recordings import LabelledRecording, read_labels
-from topreward_ros.video.opening import open_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +44,7 @@ class LabelledFolder(EpisodeSource):
 
     def __iter__(self) -> Iterator[RecordedEpisode]:
         """Goes through the recordings in the order of the file."""
-        # A recording may be labelled for several tasks.
+        # A recording may be labelled for several tasks, or part by part.
         numbers: dict[str, int] = {}
         for one in self._labelled:
             name = self._name(one)
@@ -48,8 +52,9 @@ class LabelledFolder(EpisodeSource):
             yield RecordedEpisode(
                 name=name if numbers[name] == 1 else f"{name}#{numbers[name]}",
                 tasks=(one.instruction,),
-                open=partial(open_recording, one.path, self._fps),
+                open=partial(one.open, self._fps),
                 success=one.success,
+                place=BagPlace(one.path, one.part) if is_bag(one.path) else None,
             )
 
     def _name(self, one: LabelledRecording) -> str:

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from topreward_ros.offline.episodes.bag_episodes import bag_episodes, whole_bag
+from topreward_ros.offline.episodes.bag_folder import BagFolder, bags_in, is_bag
 from topreward_ros.offline.episodes.labelled_folder import LabelledFolder
 from topreward_ros.offline.episodes.lerobot_dataset import LeRobotDataset
 from topreward_ros.offline.episodes.recorded_episode import (
@@ -42,19 +44,25 @@ class SingleRecording(EpisodeSource):
 
     def __iter__(self) -> Iterator[RecordedEpisode]:
         """Goes through the one."""
+        if self._fps is None and self.path.exists() and is_bag(self.path):
+            yield whole_bag(self.path, self.path.name)
+            return
         yield RecordedEpisode(self.path.name, (), partial(open_recording, self.path, self._fps))
 
 
-def open_source(path: Path | str, fps: float | None = None) -> EpisodeSource:
+def open_source(
+    path: Path | str, fps: float | None = None, *, whole: bool = False
+) -> EpisodeSource:
     """Opens a source of recorded episodes.
 
     Args:
         path: a LeRobot data set (a directory with meta/info.json), a folder with a labels.csv or a
-            RoboReward metadata.jsonl, one of these two files, or one recording.
+            RoboReward metadata.jsonl, one of these two files, a folder of bags, or one recording.
         fps: frames per second of video files, instead of what they state.
+        whole: whether a bag is one episode, whatever episodes its events tell of.
 
     Raises:
-        SourceError, LabelsError: it is not there, or damaged.
+        SourceError, LabelsError, RecordingError: it is not there, or damaged.
     """
     path = Path(path).expanduser()
     if (path / "meta" / "info.json").exists():
@@ -71,6 +79,9 @@ def open_source(path: Path | str, fps: float | None = None) -> EpisodeSource:
     if not path.exists():
         raise SourceError(
             f"{path} does not exist; expected a LeRobot data set, a folder with {LABELS_FILE} or "
-            f"{METADATA_FILE}, a rosbag2 directory, or a video file."
+            f"{METADATA_FILE}, a rosbag2 directory, a folder of them, or a video file."
         )
-    return SingleRecording(path, fps)
+    if path.is_dir() and not is_bag(path) and bags_in(path):
+        return BagFolder(path, whole=whole)
+    told = bag_episodes(path) if is_bag(path) and not whole else None
+    return told or SingleRecording(path, fps)

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from topreward_ros.video.bag_part import WHOLE, BagPart
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -59,6 +61,19 @@ class DatasetRows:
 
 
 @dataclass(frozen=True)
+class BagPlace:
+    """Where an episode lies in a bag.
+
+    Attributes:
+        path: a rosbag2 directory, or a single `.mcap` or `.db3` file.
+        part: of it.
+    """
+
+    path: Path
+    part: BagPart = WHOLE
+
+
+@dataclass(frozen=True)
 class RecordedEpisode:
     """One attempt. Nothing of it is read before `open` is called.
 
@@ -70,6 +85,8 @@ class RecordedEpisode:
         grade: 1 (nothing done) to 5 (all done), by people; None: nobody said.
         stages: reads the parts of the task, in order of time; none where it is not annotated.
         rows: reads which rows of a data set its frames are; None: it is of no data set.
+        place: the bag that its pictures are in; None: they are in none.
+        episode_id: as the nodes named it when they ran it; empty: no node did.
 
     `open`, `stages` and `rows` raise RecordingError or SourceError where they cannot be read.
     """
@@ -81,6 +98,8 @@ class RecordedEpisode:
     grade: int | None = None
     stages: Callable[[], tuple[Stage, ...]] = tuple
     rows: Callable[[], DatasetRows] | None = None
+    place: BagPlace | None = None
+    episode_id: str = ""
 
     @property
     def instruction(self) -> str:
@@ -109,9 +128,11 @@ class EpisodeSource(ABC):
     Attributes:
         path: the file or directory.
         kind: what it is, in two or three words for people.
+        notes: sentences on what is doubtful about it, or left out of it.
     """
 
     kind: str
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         """Takes the place."""

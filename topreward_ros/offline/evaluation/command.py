@@ -44,6 +44,7 @@ from topreward_ros.offline.evaluation.scoring import (
 )
 from topreward_ros.offline.evaluation.video import CONTROLS, EpisodeVideo
 from topreward_ros.offline.scoring_options import (
+    WHOLE_HELP,
     add_detector,
     add_frames,
     add_model,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Scores recorded episodes and writes a report: report.md with its pictures, and report.json with all
 numbers. SOURCE is a LeRobot data set (v2.1 or v3.0), a folder with a labels.csv or a RoboReward
-metadata.jsonl, or one recording.
+metadata.jsonl, a folder of bags, or one recording; of a bag, each episode that its events tell of.
 
 VOC, ROC-AUC of success, people's grades and stages are told where the source has the labels for
 them. Controls are videos that do not show the task being done: a model that merely counts time does
@@ -79,6 +80,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add("source", type=Path, help="recorded episodes; see above")
     add("--output", type=Path, default=Path("evaluation"), help="folder (default: %(default)s)")
     add("--instruction", help="the task of all episodes, instead of what the source says")
+    add("--whole", action="store_true", help=WHOLE_HELP)
     add("--episodes", type=int, metavar="N", help="only the first N")
     add(
         "--controls", nargs="*", default=[*CONTROLS, WRONG_INSTRUCTION.replace(" ", "-")],
@@ -132,7 +134,9 @@ def evaluate(options: argparse.Namespace) -> int:
     """
     ways = variants(options, options.ablate)
     gvl = GvlSettings(options.gvl_seed, options.gvl_tokens) if options.gvl else None
-    source = open_source(options.source, options.fps)
+    source = open_source(options.source, options.fps, whole=options.whole)
+    for note in source.notes:
+        _say(note)
     episodes = _episodes(source, options)
     options.output.mkdir(parents=True, exist_ok=True)
     scored, videos = [], {}
