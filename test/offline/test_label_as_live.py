@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import csv
+import time
 
 import numpy as np
 import pytest
 from calibration_files import write_calibration
 from camera_bags import NANO, raw_image, write_image_bag
-from reward_stack import stack
+from rclpy.serialization import deserialize_message, serialize_message
+from reward_stack import START as FIRST
+from reward_stack import image, stack
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
+from topreward_msgs.msg import RewardStamped
+from topreward_ros.method.progress import episode_progress
 from topreward_ros.nodes.replay.playback import stamp_of
 from topreward_ros.nodes.replay.replay_node import to_ros
+from topreward_ros.offline.episodes.opening import open_source
 from topreward_ros.offline.label import main
+from topreward_ros.offline.message_types import EVENT_TYPE, message_types
 from topreward_ros.video.opening import open_recording
 
 TASK = "put the red cube on the disc"
@@ -61,12 +69,12 @@ def bag(tmp_path_factory):
         if k not in (29, 30)
     ]
     messages = []
-    for time, topic, shape, bad in sorted(shots):
-        seed = 0 if 3 * NANO <= time < 4 * NANO else time
+    for after, topic, shape, bad in sorted(shots):
+        seed = 0 if 3 * NANO <= after < 4 * NANO else after
         pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
         if topic == MAIN:
-            pixels.flat[time // (NANO // 10)] ^= 1  # a sensor has noise
-        image = raw_image(START + time, pixels, "16UC1" if bad else "rgb8")
+            pixels.flat[after // (NANO // 10)] ^= 1  # a sensor has noise
+        image = raw_image(START + after, pixels, "16UC1" if bad else "rgb8")
         messages.append((topic, image))
     return write_image_bag(tmp_path_factory.mktemp("bags") / "episode", messages)
 
@@ -95,6 +103,7 @@ def test_every_reading_of_a_replayed_bag_is_a_line_of_its_labels(
         assert line["success"] == str(reading.success)
         assert line["success_holds"] == str(reading.success_holds)
         assert line["progress_source"] == reading.progress_source
+    same_in_the_bag(tmp_path / "copy", readings)
     assert f"cannot be decoded: {refused}. The first: Camera" in capsys.readouterr().err
     assert len({line["log_prob"] for line in lines}) > 5
     assert {line["seen"] for line in lines} == {"False", "True"}
@@ -122,7 +131,118 @@ def live_readings(model, bag, parameters):
 
 def labels(model, bag, arguments, output):
     options = ["--model", str(model), "--device", "cpu", "--cameras", MAIN, WRIST]
-    command = [str(bag), "--instruction", TASK, *options, *arguments, "--output", str(output)]
+    outputs = ["--output", str(output), "--bag", str(output.with_name("copy"))]
+    command = [str(bag), "--instruction", TASK, *options, *arguments, *outputs]
     assert main(command) == 0
     with output.open() as file:
         return list(csv.DictReader(file))
+
+
+def same_in_the_bag(copy, readings, *, named=False):
+    """Holds the readings in a labelled bag against those that were published, field by field."""
+    with Reader(copy) as reader:
+        mine = [one for one in reader.connections if one.topic == "/reward_node/reading"]
+        found = [deserialize_message(data, RewardStamped) for *_, data in reader.messages(mine)]
+    assert len(found) == len(readings)
+    measured = {"latency", "model_time", "pending_frames", *(() if named else ("episode_id",))}
+    for one, live in zip(found, readings, strict=True):
+        assert one.header == live.header
+        for name in RewardStamped.get_fields_and_field_types():
+            if name in measured:
+                continue
+            value, expected = getattr(one, name), getattr(live, name)
+            if isinstance(value, float):
+                expected = pytest.approx(expected, abs=1e-5, nan_ok=True)
+            assert value == expected, name
+
+
+def test_episodes_recorded_live_are_cut_by_their_events_and_labelled_as_they_were(model, tmp_path):
+    """Three episodes in one bag, each ended in another way, and pictures between and after them."""
+    recorded = []
+    with stack(model, cameras=1, reward_form="exp_clip") as live:
+
+        def note(kind, topic, message):
+            recorded.append((time.time_ns(), topic, kind, serialize_message(message)))
+
+        def hear(count):
+            """Waits for as many events in all, and records those that are new."""
+            known = sum(kind == EVENT_TYPE for _, _, kind, _ in recorded)
+            live.wait(lambda: len(live.events) >= count)
+            for message in live.events[known:]:
+                note(EVENT_TYPE, "/reward_node/event", message)
+
+        def play(first, last):
+            for index in range(first, last + 1):
+                note("sensor_msgs/msg/Image", "/lens", image(FIRST + index / 2, seed=index))
+                live.play(index, index)
+
+        live.up(TASK)
+        hear(1)
+        play(0, 4)
+        assert live.change("deactivate")
+        hear(2)
+        live.set(instruction="open the drawer")
+        assert live.change("activate")
+        live.match()
+        hear(3)
+        play(5, 8)
+        live.reset()
+        hear(5)
+        play(9, 11)
+        assert live.change("deactivate")
+        hear(6)
+        note("sensor_msgs/msg/Image", "/lens", image(FIRST + 6.0, seed=12))
+        readings = list(live.readings)
+    path = write_serialised(tmp_path / "bag", recorded)
+    source = open_source(path)
+    assert [each.name for each in source] == list(dict.fromkeys(one.episode_id for one in readings))
+    assert [each.instruction for each in source] == [TASK, "open the drawer", "open the drawer"]
+    assert source.notes == ()
+    outputs = ["--bag", str(tmp_path / "copy"), "--output", str(tmp_path / "lines.csv")]
+    assert main([str(path), "--model", str(model), "--device", "cpu", *outputs]) == 0
+    assert len(readings) == 12
+    same_in_the_bag(tmp_path / "copy", readings, named=True)
+    with (tmp_path / "lines.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [line["episode"] for line in lines] == [one.episode_id for one in readings]
+
+
+def write_serialised(path, messages):
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        made = {}
+        for received, topic, kind, data in messages:
+            if topic not in made:
+                made[topic] = writer.add_connection(topic, kind, typestore=message_types())
+            writer.write(made[topic], received, data)
+    return path
+
+
+def test_the_progress_of_every_frame_of_a_data_set_is_that_of_the_live_readings(model, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    from lerobot_sets import write_v30
+
+    dataset = write_v30(tmp_path / "set", [["open the drawer"], ["close it"]], [23, 17])
+    expected = []
+    for episode in open_source(dataset):
+        readings = shown(model, episode)
+        stamps = [one.header.stamp for one in readings]
+        values = episode_progress([one.log_prob for one in readings]).values
+        times = [stamp.sec + stamp.nanosec / NANO for stamp in stamps]
+        assert len(times) > 3 and len(set(values)) > 2
+        expected += np.interp(episode.rows().stamps, times, values).tolist()
+    given = ["--model", str(model), "--device", "cpu", "--progress", str(tmp_path / "p.parquet")]
+    assert main([str(dataset), *given]) == 0
+    found = parquet.read_table(tmp_path / "p.parquet")["progress_sparse"].to_pylist()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def shown(model, episode):
+    """What a real node publishes of an episode's pictures."""
+    with stack(model, cameras=1, qos={"reliability": "reliable"}) as live:
+        live.up(episode.instruction)
+        intake = live.reward_node.runner.episode.intake
+        for number, shot in enumerate(episode.open(), start=1):
+            live.cameras[0].publish(to_ros(shot.message, stamp_of(shot.message), 0))
+            live.wait(lambda n=number: live.received() == n)
+            live.wait(lambda: len(live.readings) == intake.selected + intake.gated)
+        return live.readings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,14 @@ from pathlib import Path
 def written_whole(path: Path) -> Iterator[Path]:
     """Gives a path beside `path` to write to; at the end it takes its place.
 
-    What fails meanwhile leaves `path` as it was, and nothing beside it.
+    What fails meanwhile leaves `path` as it was, and nothing beside it; what a killed process has
+    left there goes.
     """
+    _clear(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield beside
-        _flush(beside)
+        flush(beside)
         beside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -26,7 +29,25 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
 
 
-def _flush(path: Path) -> None:
+def _clear(path: Path) -> None:
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        process = left.name.rsplit(".", 2)[1]
+        if process.isdecimal() and not _runs(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def flush(path: Path) -> None:
+    """Returns when a file is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

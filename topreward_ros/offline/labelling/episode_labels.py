@@ -22,12 +22,14 @@ class EpisodeLabels:
         instruction: that was asked about.
         readings: in order of time, as the live node would publish them; without model times.
         notes: sentences on what was left out.
+        frame_ids: coordinate frame of each reading's newest picture.
     """
 
     name: str
     instruction: str
     readings: tuple[Reading, ...]
     notes: tuple[str, ...] = ()
+    frame_ids: tuple[str, ...] = ()
 
     @property
     def stamps(self) -> list[float]:
@@ -46,6 +48,7 @@ class EpisodeLabels:
             "columns": COLUMNS,
             "readings": [[getattr(each, name) for name in COLUMNS] for each in self.readings],
             "notes": self.notes,
+            "frame_ids": self.frame_ids,
         }
 
     @classmethod
@@ -55,4 +58,5 @@ class EpisodeLabels:
             Reading(**dict(zip(told["columns"], row, strict=True)), model_time=0.0)
             for row in told["readings"]
         )
-        return cls(told["name"], told["instruction"], readings, tuple(told["notes"]))
+        notes, frame_ids = tuple(told["notes"]), tuple(told["frame_ids"])
+        return cls(told["name"], told["instruction"], readings, notes, frame_ids)

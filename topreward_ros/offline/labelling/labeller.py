@@ -92,10 +92,12 @@ class Labeller:
             )
         episode = Episode(self.scorer, instruction, settings)
         readings: list[Reading] = []
+        frame_ids: list[str] = []
         for frame in track(frames):
             episode.add_frame(frame.image, frame.stamp, seen=not frame.frozen)
             readings.append(replace(episode.update(), model_time=0.0))
-        return EpisodeLabels(name, instruction, tuple(readings), tuple(notes))
+            frame_ids.append(frame.frame_id)
+        return EpisodeLabels(name, instruction, tuple(readings), tuple(notes), tuple(frame_ids))
 
     def _frames(self, recording: Recording, notes: list[str]) -> list[Frame]:
         """Returns all frames up to a jump of time, and notes what was left out."""

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from topreward_ros.offline.episodes.opening import SingleRecording
 from topreward_ros.offline.episodes.recorded_episode import (
     EpisodeSource,
     RecordedEpisode,
     SourceError,
 )
 from topreward_ros.offline.labelling.atomic_file import written_whole
+from topreward_ros.offline.labelling.bag_output import check_bags, write_bags
 from topreward_ros.offline.labelling.csv_file import write_csv
 from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
 from topreward_ros.offline.labelling.journal import Journal, opened_journal
@@ -24,7 +26,7 @@ from topreward_ros.offline.labelling.progress_file import (
 )
 from topreward_ros.offline.labelling.weights_file import write_weights
 
-LEFT_OUT = ("output", "progress", "weights", "device")
+LEFT_OUT = ("bag", "output", "progress", "weights", "overwrite", "device")
 """Options that decide no label."""
 Say = Callable[[str], None]
 
@@ -35,17 +37,22 @@ def check_outputs(source: EpisodeSource, options: argparse.Namespace) -> list[Pa
     Raises:
         SourceError: there is none, one is there already, or the source has no frames to number.
     """
-    files = [path for path in (options.output, options.progress, options.weights) if path]
+    asked = (options.bag, options.output, options.progress, options.weights)
+    files = [path for path in asked if path]
     if not files:
         raise SourceError(
             f"{source.path} is a {source.kind} of {len(source)} episodes; say what to write: "
-            "--output for a CSV file, --progress or --weights for LeRobot's trainer."
+            "--output for a CSV file, --bag for copies of bags with the readings in them, "
+            "--progress or --weights for LeRobot's trainer."
         )
+    begun = _partial(files).exists()  # what is there may be what an earlier run of it has written
     for path in files:
-        if path.exists() and not options.overwrite:
+        if path.exists() and not options.overwrite and not begun:
             raise SourceError(f"{path} is there already; name another file, or give --overwrite.")
         if not path.parent.is_dir():
             raise SourceError(f"There is no folder {path.parent} for {path.name}; make it first.")
+    if options.bag:
+        check_bags(source, options)
     rows = next(iter(source)).rows
     if (options.progress or options.weights) and rows is None:
         raise SourceError(
@@ -78,16 +85,25 @@ def label_set(
     files = check_outputs(source, options)
     labeller = Labeller(options, say)
     settings = _settings(source, options, labeller)
-    with opened_journal(files[0].with_name(f"{files[0].name}.partial"), settings) as journal:
+    with opened_journal(_partial(files), settings) as journal:
         if len(journal):
             say(f"{len(journal)} of {len(source)} episodes are labelled already; going on.")
         done, failed = _label_all(source, labeller, journal, options.instruction, say, track)
         if not done:
             raise SourceError(f"None of {len(source)} episodes could be labelled.")
-        _write(done, options, labeller.scorer.name, say)
+        if options.bag and (options.overwrite or not options.bag.exists()):
+            count = write_bags(source, done, options, journal.directory)
+            say(f"Readings in {count} bag(s): {options.bag}")
+        named = not isinstance(source, SingleRecording)
+        _write(done, options, labeller.scorer.name, say, named=named)
     if failed:
         say(f"{failed} of {len(source)} episodes are left out; the others are written.")
     return 1 if failed else 0
+
+
+def _partial(files: Sequence[Path]) -> Path:
+    """Where the labels are kept until all outputs are written: beside the first of them."""
+    return files[0].with_name(f"{files[0].name}.partial")
 
 
 def _settings(
@@ -136,6 +152,8 @@ def _write(
     options: argparse.Namespace,
     model: str,
     say: Say,
+    *,
+    named: bool,
 ) -> None:
     flat = [labels.name for _, labels in done if labels.progress().degenerate]
     if flat:
@@ -145,7 +163,7 @@ def _write(
         )
     if options.output:
         with written_whole(options.output) as path, path.open("w", newline="") as file:
-            write_csv([labels for _, labels in done], file, named=True)
+            write_csv([labels for _, labels in done], file, named=named)
         say(f"Readings: {options.output}")
     rows = []
     if options.progress or options.weights:

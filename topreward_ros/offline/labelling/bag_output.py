@@ -1,0 +1,121 @@
+"""Where the labelled copies of bags go: whole, under their names, and never over an original."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from topreward_ros.offline.episodes.recorded_episode import (
+    EpisodeSource,
+    RecordedEpisode,
+    SourceError,
+)
+from topreward_ros.offline.labelling.atomic_file import flush
+from topreward_ros.offline.labelling.labelled_bag import (
+    BagLabels,
+    BagTopics,
+    check_topics,
+    write_labelled_bag,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
+
+
+def bag_topics(options: argparse.Namespace) -> BagTopics:
+    """Returns what is added to each bag."""
+    cameras = tuple(options.cameras) if options.cameras else None
+    return BagTopics(options.reading_topic, options.reward_topic, cameras, options.model)
+
+
+def check_bags(source: EpisodeSource, options: argparse.Namespace) -> None:
+    """Refuses, before anything is scored, what could not be written.
+
+    Raises:
+        SourceError: an episode is in no bag, a bag has the topics already, or the output would lie
+            over, in or around a bag.
+    """
+    topics = bag_topics(options)
+    if topics.reading == topics.reward:
+        raise SourceError(f"--reading-topic and --reward-topic are both {topics.reward}.")
+    for name in (topics.reading, topics.reward):
+        if not name.startswith("/") or name.endswith("/"):
+            raise SourceError(f"{name!r} is no topic of a bag; expected one such as /reward.")
+    output = options.bag.resolve()
+    bags = set()
+    for episode in source:
+        if episode.place is None:
+            raise SourceError(
+                f"{episode.name} of {source.path} is in no bag, and --bag writes readings into "
+                "copies of bags; give --output for a CSV file."
+            )
+        bags.add(episode.place.path)
+    for bag in sorted(bags):
+        place = bag.resolve()
+        if output == place or output in place.parents or place in output.parents:
+            raise SourceError(
+                f"--bag {options.bag} lies over, in or around {bag}, and originals are left as "
+                "they are; name another folder."
+            )
+        check_topics(bag, topics)
+
+
+def write_bags(
+    source: EpisodeSource,
+    done: Sequence[tuple[RecordedEpisode, EpisodeLabels]],
+    options: argparse.Namespace,
+    partial: Path,
+) -> int:
+    """Writes the labelled copies; a bag becomes a bag, and many become a folder of bags.
+
+    Args:
+        source: of the episodes.
+        done: those that are labelled.
+        options: of the command line.
+        partial: folder beside the output for what is not whole yet; copies that are there already
+            are taken as they are.
+
+    Returns:
+        Number of bags.
+
+    Raises:
+        RecordingError, OSError: see `write_labelled_bag`.
+    """
+    bags: dict[Path, list[BagLabels]] = {}
+    for episode, labels in done:
+        one = BagLabels(labels, episode.place.part, episode.episode_id or episode.name)
+        bags.setdefault(episode.place.path, []).append(one)
+    alone = list(bags) == [source.path]
+    names = [options.bag.name] if alone else _names(bags)
+    written, unfinished = partial / "bags", partial / "writing"
+    written.mkdir(exist_ok=True)
+    for (bag, labels), name in zip(bags.items(), names, strict=True):
+        if not (written / name).exists():
+            shutil.rmtree(unfinished, ignore_errors=True)
+            write_labelled_bag(bag, labels, unfinished / name, bag_topics(options))
+            for file in (unfinished / name).iterdir():
+                flush(file)
+            (unfinished / name).rename(written / name)
+    _take_place(written / names[0] if alone else written, options.bag, partial / "replaced")
+    return len(bags)
+
+
+def _names(bags: Sequence[Path] | dict[Path, list[BagLabels]]) -> list[str]:
+    """Returns a folder's name for each bag, the bag's own where no former one has it."""
+    names: list[str] = []
+    for bag in bags:
+        own = bag.name if bag.is_dir() else bag.stem
+        same = sum(name == own or name.rpartition("_")[0] == own for name in names)
+        names.append(own if own not in names else f"{own}_{same + 1}")
+    return names
+
+
+def _take_place(new: Path, target: Path, replaced: Path) -> None:
+    if target.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+        target.replace(replaced)
+    new.replace(target)

@@ -1,0 +1,251 @@
+"""A copy of a bag with its readings in it, each beside the picture that it is of.
+
+All of the original's messages are copied: whoever makes a data set of a bag, as rosetta's port
+does, takes pictures, joints and reward from one bag, and the task from its metadata. A reading has
+the stamp of its picture, and is recorded with it, so that it is in place by either time.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rosbags.interfaces import MessageDefinitionFormat
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2.errors import WriterError
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from topreward_ros.offline.episodes.recorded_episode import SourceError
+from topreward_ros.offline.message_types import READING_TYPE, message_types
+from topreward_ros.video.bag import IMAGE_TYPES
+from topreward_ros.video.bag_messages import raw_messages, read_index
+from topreward_ros.video.recording import RecordingError, one_line
+from topreward_ros.video.selection import STAMP_TOLERANCE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rosbags.interfaces import Connection
+
+    from topreward_ros.episode import Reading
+    from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
+    from topreward_ros.video.bag_part import BagPart
+
+REWARD_TYPE = "std_msgs/msg/Float64"
+
+
+@dataclass(frozen=True)
+class BagTopics:
+    """What is added to a bag.
+
+    Attributes:
+        reading: topic of the readings, `topreward_msgs/RewardStamped`.
+        reward: topic of their rewards alone, `std_msgs/Float64`, for readers without that type.
+        cameras: image topics that were scored; None: all.
+        model: as it was asked for.
+    """
+
+    reading: str
+    reward: str
+    cameras: tuple[str, ...] | None
+    model: str
+
+
+@dataclass
+class BagLabels:
+    """An episode's labels, and where in the bag they belong.
+
+    Attributes:
+        labels: of the episode.
+        part: of the bag.
+        episode_id: as the readings have it.
+    """
+
+    labels: EpisodeLabels
+    part: BagPart
+    episode_id: str
+    _placed: int = field(default=0, init=False)
+
+    @property
+    def missing(self) -> int:
+        """Readings that have no place yet."""
+        return len(self.labels.readings) - self._placed
+
+    def take(self, received: int, stamp: float) -> tuple[Reading, str] | None:
+        """Returns the reading of a picture, and its frame_id; None where it has none.
+
+        Args:
+            received: ns of the recorder's clock.
+            stamp: s, the picture's.
+        """
+        if not self.missing or not self.part.holds(received, stamp):
+            return None
+        reading = self.labels.readings[self._placed]
+        if abs(reading.stamp - stamp) >= STAMP_TOLERANCE:
+            return None
+        self._placed += 1
+        return reading, self.labels.frame_ids[self._placed - 1]
+
+
+def write_labelled_bag(
+    source: Path, episodes: Sequence[BagLabels], target: Path, topics: BagTopics
+) -> None:
+    """Writes the copy, an mcap bag whose chunks are compressed.
+
+    Args:
+        source: the original, which is only read.
+        episodes: its labels; used up by this.
+        target: directory that is not there yet. What fails leaves a part of it.
+        topics: what is added.
+
+    Raises:
+        RecordingError: the original is damaged, lacks the definition of a type, has one of the
+            topics already, or has no picture of a reading.
+        OSError: it cannot be written.
+    """
+    index = read_index(source)
+    writer = Writer(target, version=9, storage_plugin=StoragePlugin.MCAP)
+    writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    for name, value in index.custom.items():
+        writer.set_custom_data(name, value)
+    try:
+        with writer:
+            copies = _copies(writer, source, index.connections)
+            _write(writer, source, copies, episodes, topics)
+    except WriterError as error:
+        raise RecordingError(f"{source} cannot be copied: {one_line(error)}.") from error
+    if missing := sum(one.missing for one in episodes):
+        raise RecordingError(
+            f"{source}: {missing} readings find no picture with their stamps, so it has changed "
+            "since it was scored; label it anew."
+        )
+
+
+def check_topics(source: Path, topics: BagTopics) -> None:
+    """Refuses a bag that has one of the topics, so that live and later readings are not mixed.
+
+    Raises:
+        SourceError: it has.
+    """
+    try:
+        connections = read_index(source).connections
+    except RecordingError:
+        return  # said of its episodes, when they are opened
+    for connection in connections:
+        if connection.topic in (topics.reading, topics.reward) and connection.msgcount:
+            option = "--reading-topic" if connection.topic == topics.reading else "--reward-topic"
+            raise SourceError(
+                f"{source} has messages on {connection.topic} already ({connection.msgtype}), and "
+                f"labels are not mixed with them; name another topic with {option}."
+            )
+
+
+def _copies(
+    writer: Writer, source: Path, connections: Sequence[Connection]
+) -> dict[int, Connection]:
+    """Announces the original's topics; returns the new connection of each old one's id."""
+    made: dict[tuple[str, str, str], Connection] = {}
+    copies = {}
+    for one in connections:
+        key = (one.topic, one.msgtype, repr(one.ext))
+        if key not in made:
+            text, digest = _definition(source, one)
+            made[key] = writer.add_connection(
+                one.topic,
+                one.msgtype,
+                msgdef=text,
+                rihs01=digest,
+                serialization_format=one.ext.serialization_format,
+                offered_qos_profiles=one.ext.offered_qos_profiles,
+            )
+        copies[one.id] = made[key]
+    return copies
+
+
+def _definition(source: Path, connection: Connection) -> tuple[str, str]:
+    """Returns a type's text and hash; older bags hold neither, and some only the text."""
+    known, name = message_types(), connection.msgtype
+    if connection.msgdef.format is MessageDefinitionFormat.NONE:
+        if name not in known.fielddefs:
+            raise RecordingError(
+                f"{source} does not hold the definition of {name} ({connection.topic}), which a "
+                "copy needs; convert it to mcap where that type is installed (`ros2 bag convert`)."
+            )
+        return known.generate_msgdef(name, ros_version=2)[0], known.hash_rihs01(name)
+    text = connection.msgdef.data
+    if connection.digest:
+        return text, connection.digest
+    try:
+        store = get_typestore(Stores.EMPTY)
+        store.register(get_types_from_msg(text, name))
+        return text, store.hash_rihs01(name)
+    except Exception as error:  # whatever the text is
+        raise RecordingError(
+            f"{source}: the definition of {name} cannot be read ({one_line(error)})."
+        ) from error
+
+
+def _write(
+    writer: Writer,
+    source: Path,
+    copies: dict[int, Connection],
+    episodes: Sequence[BagLabels],
+    topics: BagTopics,
+) -> None:
+    types = message_types()
+    readings = writer.add_connection(topics.reading, READING_TYPE, typestore=types)
+    rewards = writer.add_connection(topics.reward, REWARD_TYPE, typestore=types)
+    for connection, received, data in raw_messages(source, lambda _: True):
+        writer.write(copies[connection.id], received, data)
+        if connection.msgtype not in IMAGE_TYPES:
+            continue
+        if topics.cameras and connection.topic not in topics.cameras:
+            continue
+        for message in _messages(episodes, received, data, topics.model):
+            reward = types.types[REWARD_TYPE](data=message.reward)
+            writer.write(readings, received, types.serialize_cdr(message, READING_TYPE))
+            writer.write(rewards, received, types.serialize_cdr(reward, REWARD_TYPE))
+
+
+def _messages(
+    episodes: Sequence[BagLabels], received: int, data: bytes, model: str
+) -> Iterator[Any]:
+    """Yields the readings of a picture: one for each episode that it is the newest frame of."""
+    # The header is first in both types of images; its stamp lies behind the encapsulation.
+    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+    for episode in episodes:
+        found = episode.take(received, seconds + nanoseconds * 1e-9)
+        if found is not None:
+            yield _message(*found, (seconds, nanoseconds), episode.episode_id, model)
+
+
+def _message(
+    reading: Reading, frame_id: str, stamp: tuple[int, int], episode_id: str, model: str
+) -> Any:
+    types = message_types().types
+    threshold = reading.success_threshold
+    time = types["builtin_interfaces/msg/Time"](*stamp)
+    return types[READING_TYPE](
+        header=types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id),
+        episode_id=episode_id,
+        instruction=reading.instruction,
+        index=reading.index,
+        frames=reading.frames,
+        episode_time=reading.episode_time,
+        log_prob=reading.log_prob,
+        progress=reading.progress,
+        progress_source=reading.progress_source,
+        reward=reading.reward,
+        reward_form=reading.reward_form,
+        success_score=reading.success_score,
+        success_threshold=math.nan if threshold is None else threshold,
+        success=reading.success,
+        success_holds=reading.success_holds,
+        latency=0.0,  # it is recorded with its picture
+        model_time=0.0,
+        pending_frames=0,
+        model=model,
+    )
