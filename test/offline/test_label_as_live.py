@@ -16,6 +16,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from topreward_msgs.msg import RewardStamped
 from topreward_ros.method.progress import episode_progress
+from topreward_ros.method.reward import dense_rewards
 from topreward_ros.nodes.replay.playback import stamp_of
 from topreward_ros.nodes.replay.replay_node import to_ros
 from topreward_ros.offline.episodes.opening import open_source
@@ -141,7 +142,7 @@ def labels(model, bag, arguments, output):
 def same_in_the_bag(copy, readings, *, named=False):
     """Holds the readings in a labelled bag against those that were published, field by field."""
     with Reader(copy) as reader:
-        mine = [one for one in reader.connections if one.topic == "/reward_node/reading"]
+        mine = [one for one in reader.connections if one.topic == "/topreward/reward_node/reading"]
         found = [deserialize_message(data, RewardStamped) for *_, data in reader.messages(mine)]
     assert len(found) == len(readings)
     measured = {"latency", "model_time", "pending_frames", *(() if named else ("episode_id",))}
@@ -217,23 +218,29 @@ def write_serialised(path, messages):
     return path
 
 
-def test_the_progress_of_every_frame_of_a_data_set_is_that_of_the_live_readings(model, tmp_path):
+def test_progress_and_weights_of_a_data_sets_frames_are_those_of_the_live_readings(model, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     from lerobot_sets import write_v30
 
     dataset = write_v30(tmp_path / "set", [["open the drawer"], ["close it"]], [23, 17])
-    expected = []
+    expected, rewards = [], []
     for episode in open_source(dataset):
         readings = shown(model, episode)
         stamps = [one.header.stamp for one in readings]
         values = episode_progress([one.log_prob for one in readings]).values
         times = [stamp.sec + stamp.nanosec / NANO for stamp in stamps]
         assert len(times) > 3 and len(set(values)) > 2
-        expected += np.interp(episode.rows().stamps, times, values).tolist()
+        frames = episode.rows().stamps
+        expected += np.interp(frames, times, values).tolist()
+        steps = [next((k for k, end in enumerate(times) if end > stamp - 1e-6), len(times) - 1)
+                 for stamp in frames]  # fmt: skip
+        rewards += dense_rewards(values)[steps].tolist()
     given = ["--model", str(model), "--device", "cpu", "--progress", str(tmp_path / "p.parquet")]
-    assert main([str(dataset), *given]) == 0
+    assert main([str(dataset), *given, "--weights", str(tmp_path / "w.parquet")]) == 0
     found = parquet.read_table(tmp_path / "p.parquet")["progress_sparse"].to_pylist()
     np.testing.assert_allclose(found, expected, atol=1e-5)
+    found = parquet.read_table(tmp_path / "w.parquet")["advantage"].to_pylist()
+    np.testing.assert_allclose(found, np.array(rewards) - np.mean(rewards), atol=1e-4)
 
 
 def shown(model, episode):

@@ -35,7 +35,7 @@ from topreward_ros.offline.message_types import message_types
 BOOT = 77 * NANO
 START = 1_700_000_000 * NANO + 123_456_789
 LENS, WRIST, JOINTS, EVENTS = "/lens", "/wrist", "/joints", "/reward_node/event"
-READINGS, REWARDS = "/reward_node/reading", "/reward"
+READINGS, REWARDS = "/topreward/reward_node/reading", "/reward"
 LATCHED = Qos(
     QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL,
     QosTime(0, 0), QosTime(0, 0), QosLiveliness.AUTOMATIC, QosTime(0, 0), False,
@@ -117,6 +117,12 @@ def files(folder):
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     return bag(tmp_path_factory.mktemp("bags") / "kitchen", *scene(), *episodes())
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A bag that nobody has labelled."""
+    return bag(tmp_path_factory.mktemp("others") / "precious", *scene(1.0))
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +210,7 @@ from topreward_ros.offline import label
 from topreward_ros.offline.labelling import labelled_bag, whole_set
 write, put = labelled_bag.Writer.write, whole_set.write_csv
 def slowly(*given):
-    time.sleep(0.005)
+    time.sleep(0.002)
     write(*given)
 def wait(*given, **named):
     time.sleep(30)
@@ -286,7 +292,7 @@ def test_types_that_nobody_here_knows_quality_of_service_and_notes_are_kept(smal
             writer.write(lens, received, store.serialize_cdr(message, message.__msgtype__))
     assert main(asked(tmp_path / "bag", small, tmp_path / "out")) == 0  # the task is noted in it
     with Reader(tmp_path / "bag") as old, Reader(tmp_path / "out") as new:
-        assert new.storage.metadata.custom == notes
+        assert new.storage.metadata.custom == {**notes, "topreward.labelled_by": small}
         former, copied = (
             next(one for one in reader.connections if one.topic == "/grip") for reader in (old, new)
         )
@@ -339,20 +345,27 @@ def test_cameras_that_were_not_asked_for_have_no_readings(small, tmp_path):
     [
         (["--reading-topic", JOINTS], "has messages on /joints already (std_msgs/msg/String), and"),
         (["--reward-topic", LENS], "name another topic with --reward-topic."),
-        (["--reward-topic", READINGS], "are both /reward_node/reading."),
+        (["--reward-topic", READINGS], "are both /topreward/reward_node/reading."),
         (["--reward-topic", "reward"], "'reward' is no topic of a bag; expected one such as"),
         (["--bag", "SOURCE", "--overwrite"], "originals are left as they are; name another folder"),
         (["--bag", "SOURCE/in", "--overwrite"], "originals are left as they are"),
         (["--bag", "SOURCE/..", "--overwrite"], "originals are left as they are"),
         (["--bag", "/nowhere/out"], "There is no folder /nowhere for out"),
         (["--bag", str(ROOT / "docs")], "is there already; name another file, or give --overwrite"),
+        (["--bag", str(ROOT / "docs"), "--overwrite"], "is no labelled copy, or holds something"),
+        (["--bag", "OTHER", "--overwrite"], "is no labelled copy, or holds something else, and"),
+        (["--bag", "OTHER/..", "--overwrite"], "is no labelled copy, or holds something else, and"),
+        (["--bag", "."], ". is there already"),
         (["--progress", "p.parquet"], "number the frames of a LeRobot data set"),
     ],
 )
 def test_what_cannot_be_written_is_one_sentence_before_anything_is_scored(
-    source, tmp_path, capsys, more, sentence
+    source, other, tmp_path, capsys, more, sentence
 ):
-    given = [str(one).replace("SOURCE", str(source)) for one in more]
+    places = {"SOURCE": str(source), "OTHER": str(other)}
+    given = list(more)
+    for name, path in places.items():
+        given = [one.replace(name, path) for one in given]
     before = files(source)
     assert main(asked(source, "/no/model/is/loaded", tmp_path / "out", *given)) == 1
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("label:")]
@@ -397,8 +410,8 @@ def test_a_full_disk_loses_nothing_and_is_one_sentence(source, small, labelled, 
 
 
 def test_a_copy_is_written_over_only_when_asked_and_then_whole(source, small, labelled, tmp_path):
-    shutil.copytree(labelled / "out", tmp_path / "out")
-    (tmp_path / "out/old").write_text("old")
+    assert main(asked(source, small, tmp_path / "out", "--instruction", "another")) == 0
+    assert files(tmp_path / "out") != files(labelled / "out")
     assert main(asked(source, small, tmp_path / "out")) == 1
     assert main(asked(source, small, tmp_path / "out", "--overwrite")) == 0
     assert files(tmp_path / "out") == files(labelled / "out")

@@ -28,6 +28,8 @@ path, instruction, success:
   bags/episode_000,put the red cube on the green disc,1
   bags/episode_001,put the red cube on the green disc,0
 
+Of a bag with several attempts, the columns start and end (s of the pictures' stamps) name each one.
+
 examples:
   ros2 run topreward_ros calibrate recordings/ --model Qwen/Qwen3-VL-8B-Instruct
   ros2 run topreward_ros calibrate recordings/ --model demo --pool --false-stop-rate 0.1

@@ -85,7 +85,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "folder of copies",
     )  # fmt: skip
     add(
-        "--reading-topic", default="/reward_node/reading", metavar="TOPIC",
+        "--reading-topic", default="/topreward/reward_node/reading", metavar="TOPIC",
         help="of the readings in it (default: %(default)s)",
     )  # fmt: skip
     add(

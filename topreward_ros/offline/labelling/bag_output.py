@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from topreward_ros.offline.episodes.bag_folder import bags_in
 from topreward_ros.offline.episodes.recorded_episode import (
     EpisodeSource,
     RecordedEpisode,
@@ -14,11 +15,15 @@ from topreward_ros.offline.episodes.recorded_episode import (
 )
 from topreward_ros.offline.labelling.atomic_file import flush
 from topreward_ros.offline.labelling.labelled_bag import (
+    MARK,
     BagLabels,
     BagTopics,
     check_topics,
     write_labelled_bag,
 )
+from topreward_ros.video.bag_files import METADATA
+from topreward_ros.video.bag_messages import read_index
+from topreward_ros.video.recording import RecordingError
 
 if TYPE_CHECKING:
     import argparse
@@ -62,6 +67,11 @@ def check_bags(source: EpisodeSource, options: argparse.Namespace) -> None:
                 "they are; name another folder."
             )
         check_topics(bag, topics)
+    if output.exists() and options.overwrite and not _is_copy(output):
+        raise SourceError(
+            f"{options.bag} is no labelled copy, or holds something else, and --overwrite takes "
+            "the place of such copies alone; name another folder, or remove that one."
+        )
 
 
 def write_bags(
@@ -90,7 +100,7 @@ def write_bags(
         one = BagLabels(labels, episode.place.part, episode.episode_id or episode.name)
         bags.setdefault(episode.place.path, []).append(one)
     alone = list(bags) == [source.path]
-    names = [options.bag.name] if alone else _names(bags)
+    names = [options.bag.absolute().name] if alone else _names(bags)
     written, unfinished = partial / "bags", partial / "writing"
     written.mkdir(exist_ok=True)
     for (bag, labels), name in zip(bags.items(), names, strict=True):
@@ -102,6 +112,18 @@ def write_bags(
             (unfinished / name).rename(written / name)
     _take_place(written / names[0] if alone else written, options.bag, partial / "replaced")
     return len(bags)
+
+
+def _is_copy(path: Path) -> bool:
+    """Says whether all that is there was written by this."""
+    alone = (path / METADATA).exists()
+    bags = [path] if alone else bags_in(path) if path.is_dir() else []
+    if not bags or (not alone and len(bags) != sum(1 for _ in path.iterdir())):
+        return False
+    try:
+        return all(MARK in read_index(bag).custom for bag in bags)
+    except RecordingError:
+        return False
 
 
 def _names(bags: Sequence[Path] | dict[Path, list[BagLabels]]) -> list[str]:

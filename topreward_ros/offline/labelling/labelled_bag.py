@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
     from topreward_ros.video.bag_part import BagPart
 
+MARK = "topreward.labelled_by"
+"""Under which a copy's metadata name the model."""
 REWARD_TYPE = "std_msgs/msg/Float64"
 
 
@@ -109,7 +111,7 @@ def write_labelled_bag(
     index = read_index(source)
     writer = Writer(target, version=9, storage_plugin=StoragePlugin.MCAP)
     writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-    for name, value in index.custom.items():
+    for name, value in {**index.custom, MARK: topics.model}.items():
         writer.set_custom_data(name, value)
     try:
         with writer:

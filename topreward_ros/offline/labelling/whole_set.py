@@ -103,7 +103,8 @@ def label_set(
 
 def _partial(files: Sequence[Path]) -> Path:
     """Where the labels are kept until all outputs are written: beside the first of them."""
-    return files[0].with_name(f"{files[0].name}.partial")
+    first = files[0].absolute()  # "." has no name
+    return first.with_name(f"{first.name}.partial")
 
 
 def _settings(
