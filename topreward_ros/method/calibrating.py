@@ -19,6 +19,7 @@ from topreward_ros.method.conformal import FalseStopBound, TooFewFailuresError
 from topreward_ros.method.intervals import auc_interval, proportion_interval
 from topreward_ros.method.metrics import success_auc
 from topreward_ros.method.progress import EPSILON
+from topreward_ros.method.recording_identity import share_pictures
 from topreward_ros.method.success import SuccessSettings, latch_level, success_scores
 
 
@@ -51,11 +52,14 @@ class LabelledEpisode:
 
 def repeated_recording(episodes: Iterable[LabelledEpisode]) -> str | None:
     """Says which two episodes are one recording; it counts once, for attempts are independent."""
-    names: dict[str, str] = {}
-    for one in episodes:
-        if one.recording and one.recording in names:
-            return f"{names[one.recording]} and {one.name}"
-        names[one.recording] = one.name
+    known = [one for one in episodes if one.recording]
+    digests: dict[str, list[LabelledEpisode]] = {}
+    for one in known:
+        others = digests.setdefault(one.recording.partition("@")[0], [])
+        for other in others:
+            if share_pictures(one.recording, other.recording):
+                return f"{other.name} and {one.name}"
+        others.append(one)
     return None
 
 

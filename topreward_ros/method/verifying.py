@@ -14,6 +14,7 @@ from topreward_ros.method.calibrating import (
 )
 from topreward_ros.method.calibration import Calibration, Interval, TaskCalibration
 from topreward_ros.method.intervals import proportion_interval
+from topreward_ros.method.recording_identity import share_pictures
 
 
 class VerificationError(ValueError):
@@ -57,7 +58,8 @@ def check_fresh(calibration: Calibration, name: str, instruction: str, recording
         CalibrationMismatch: the instruction was not calibrated.
         VerificationError: the calibration was made from it.
     """
-    if recording in calibration.for_instruction(instruction).recordings:
+    known = calibration.for_instruction(instruction).recordings
+    if any(share_pictures(recording, one) for one in known):
         raise VerificationError(
             f"{name} is one of the recordings that the calibration was made from, and cannot show "
             "whether it holds for others; verify with fresh ones only."

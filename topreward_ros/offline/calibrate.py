@@ -43,7 +43,6 @@ from topreward_ros.offline.scoring_options import (
     scoring_setup,
 )
 from topreward_ros.printable import printable
-from topreward_ros.video.bag_part import WHOLE
 
 if TYPE_CHECKING:
     from topreward_ros.method.calibration import ScoringSetup
@@ -90,9 +89,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         lasting = replace(reference.detector, max_step=intake.longest_step)
         reference = replace(reference, detector=lasting)
         for one in recordings:
-            for part in {WHOLE, one.part}:
-                digest = recording_digest(one.path, part)
-                check_fresh(reference, one.name, one.instruction, digest)
+            digest = recording_digest(one.path, one.part)
+            check_fresh(reference, one.name, one.instruction, digest)
     episodes = _score_all(scorer, setup, recordings, intake, options, console)
     if reference:
         return _verify(reference, episodes, options, console)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from topreward_ros.method.recording_identity import part_identity
 from topreward_ros.video.bag_part import WHOLE, BagPart
 from topreward_ros.video.recording import BAG_SUFFIXES
 
@@ -15,11 +16,11 @@ DIGEST_SIZE = 16
 
 
 def recording_digest(path: Path, part: BagPart = WHOLE) -> str:
-    """Returns hexadecimal digits that two recordings share only if their data are the same.
+    """Returns what two recordings share only if their data are the same: hexadecimal digits.
 
     Args:
         path: rosbag2 directory, of which only the files with messages count, or a file.
-        part: of a bag; another part is another recording.
+        part: of a bag; its start and end are added to the digits (see `part_identity`).
 
     Raises:
         OSError: it cannot be read.
@@ -28,9 +29,8 @@ def recording_digest(path: Path, part: BagPart = WHOLE) -> str:
     whole = hashlib.blake2b(digest_size=DIGEST_SIZE)
     for digest in sorted(map(_file_digest, files)):
         whole.update(digest)
-    if part != WHOLE:
-        whole.update(repr(part).encode())
-    return whole.hexdigest()
+    digest = whole.hexdigest()
+    return digest if part == WHOLE else part_identity(digest, part.start, part.end)
 
 
 def _holds_messages(file: Path) -> bool:
