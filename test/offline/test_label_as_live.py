@@ -158,7 +158,7 @@ def same_in_the_bag(copy, readings, *, named=False):
 
 
 def test_episodes_recorded_live_are_cut_by_their_events_and_labelled_as_they_were(model, tmp_path):
-    """Three episodes in one bag, each ended in another way, and pictures between and after them."""
+    """Four episodes in one bag, each ended in another way, and pictures between and after them."""
     recorded = []
     with stack(model, cameras=1, reward_form="exp_clip") as live:
 
@@ -190,18 +190,32 @@ def test_episodes_recorded_live_are_cut_by_their_events_and_labelled_as_they_wer
         live.reset()
         hear(5)
         play(9, 11)
+        jump = len(live.readings)
+        for index in range(
+            40, 60
+        ):  # the camera goes on 14 s later, of which one is sure in a second
+            shot = image(FIRST + index / 2, seed=index)
+            note("sensor_msgs/msg/Image", "/lens", shot)
+            before = live.received()
+            live.cameras[0].publish(shot)
+            live.wait(lambda n=before: live.received() > n)
+            if len(live.events) >= 7 or len(live.named("stopped")) > 2:
+                break
+        hear(7)
+        live.wait(lambda: len(live.readings) > jump)
+        play(index + 1, index + 3)
         assert live.change("deactivate")
-        hear(6)
+        hear(8)
         note("sensor_msgs/msg/Image", "/lens", image(FIRST + 6.0, seed=12))
         readings = list(live.readings)
     path = write_serialised(tmp_path / "bag", recorded)
     source = open_source(path)
     assert [each.name for each in source] == list(dict.fromkeys(one.episode_id for one in readings))
-    assert [each.instruction for each in source] == [TASK, "open the drawer", "open the drawer"]
+    assert [each.instruction for each in source] == [TASK, *["open the drawer"] * 3]
     assert source.notes == ()
     outputs = ["--bag", str(tmp_path / "copy"), "--output", str(tmp_path / "lines.csv")]
     assert main([str(path), "--model", str(model), "--device", "cpu", *outputs]) == 0
-    assert len(readings) == 12
+    assert len(readings) > 14
     same_in_the_bag(tmp_path / "copy", readings, named=True)
     with (tmp_path / "lines.csv").open() as file:
         lines = list(csv.DictReader(file))

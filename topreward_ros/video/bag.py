@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,11 @@ class Bag(Recording):
                 yield RecordedImage(topic, last, message, received * 1e-9 if real else None)
         if part != WHOLE and not shown:
             raise RecordingError(_no_picture(self.path, part, first, last))
+
+
+def picture_stamp(data: bytes) -> tuple[int, int]:
+    """Returns s and ns of a serialised picture's stamp: the header is first in both types."""
+    return struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)  # behind the encapsulation
 
 
 def _no_picture(path: Path, part: BagPart, first: float, last: float) -> str:

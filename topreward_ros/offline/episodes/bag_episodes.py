@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from topreward_ros.offline.episodes.bag_events import AT_ONCE, EventSpan, read_events
+from topreward_ros.offline.episodes.clock_jumps import cut_at_jumps
 from topreward_ros.offline.episodes.recorded_episode import (
     BagPlace,
     EpisodeSource,
@@ -36,6 +37,7 @@ class BagEpisodes(EpisodeSource):
         first = _first_picture(path)
         over = [one for one in spans if one.before or one.end <= first]
         kept = [one for one in spans if one not in over]
+        cut_at_jumps(path, kept, AT_ONCE)
         notes = [_past(path, len(over))] if over else []
         if nameless:
             notes.append(f"{path}: events without an episode_id are left out: {nameless}.")

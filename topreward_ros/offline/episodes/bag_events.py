@@ -23,7 +23,7 @@ LABELS = {"success": True, "failure": False}
 """What an outcome says of the task."""
 MODELS_OWN = ("success", "timeout")
 """Reasons for an end whose outcome is what the model said; no label to hold a model against."""
-INSTRUCTION_CHANGED = "instruction_changed"
+INSTRUCTION_CHANGED, CLOCK_JUMP = "instruction_changed", "clock_jump"
 AT_ONCE = 100_000_000
 """ns in which a recorder that came late is told of the past."""
 LATE = 1.0
@@ -39,6 +39,7 @@ class EventSpan:
         asked: the tasks that it was started with.
         left: the tasks that it was stopped with.
         changed: whether it ended because there was another task.
+        jumped: whether it ended because a camera's time jumped.
         success: what somebody said of the outcome; None: nobody did.
         judged: whether the outcome is the model's own.
         start: ns of the recorder's clock; None: its start is not in the bag.
@@ -52,6 +53,7 @@ class EventSpan:
     asked: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     changed: bool = False
+    jumped: bool = False
     success: bool | None = None
     judged: bool = False
     start: int | None = None
@@ -88,6 +90,7 @@ class EventSpan:
         self.topics.add(topic)
         (self.asked if event.event == STARTED else self.left).append(str(event.instruction))
         self.changed |= event.termination_reason == INSTRUCTION_CHANGED
+        self.jumped |= event.event == STOPPED and event.termination_reason == CLOCK_JUMP
         stamp = event.header.stamp.sec + event.header.stamp.nanosec * 1e-9
         if event.event == STARTED and self.start is None:
             self.start, self._started = received, stamp

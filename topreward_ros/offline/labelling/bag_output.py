@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
 
 
-def bag_topics(options: argparse.Namespace) -> BagTopics:
+def bag_topics(options: argparse.Namespace, model: str) -> BagTopics:
     """Returns what is added to each bag."""
     cameras = tuple(options.cameras) if options.cameras else None
-    return BagTopics(options.reading_topic, options.reward_topic, cameras, options.model)
+    return BagTopics(options.reading_topic, options.reward_topic, cameras, model)
 
 
 def check_bags(source: EpisodeSource, options: argparse.Namespace) -> None:
@@ -44,7 +44,7 @@ def check_bags(source: EpisodeSource, options: argparse.Namespace) -> None:
         SourceError: an episode is in no bag, a bag has the topics already, or the output would lie
             over, in or around a bag.
     """
-    topics = bag_topics(options)
+    topics = bag_topics(options, options.model)
     if topics.reading == topics.reward:
         raise SourceError(f"--reading-topic and --reward-topic are both {topics.reward}.")
     for name in (topics.reading, topics.reward):
@@ -78,6 +78,7 @@ def write_bags(
     source: EpisodeSource,
     done: Sequence[tuple[RecordedEpisode, EpisodeLabels]],
     options: argparse.Namespace,
+    model: str,
     partial: Path,
 ) -> int:
     """Writes the labelled copies; a bag becomes a bag, and many become a folder of bags.
@@ -86,6 +87,7 @@ def write_bags(
         source: of the episodes.
         done: those that are labelled.
         options: of the command line.
+        model: as its scorer is called.
         partial: folder beside the output for what is not whole yet; copies that are there already
             are taken as they are.
 
@@ -95,6 +97,7 @@ def write_bags(
     Raises:
         RecordingError, OSError: see `write_labelled_bag`.
     """
+    topics = bag_topics(options, model)
     bags: dict[Path, list[BagLabels]] = {}
     for episode, labels in done:
         one = BagLabels(labels, episode.place.part, episode.episode_id or episode.name)
@@ -106,7 +109,7 @@ def write_bags(
     for (bag, labels), name in zip(bags.items(), names, strict=True):
         if not (written / name).exists():
             shutil.rmtree(unfinished, ignore_errors=True)
-            write_labelled_bag(bag, labels, unfinished / name, bag_topics(options))
+            write_labelled_bag(bag, labels, unfinished / name, topics)
             for file in (unfinished / name).iterdir():
                 flush(file)
             (unfinished / name).rename(written / name)

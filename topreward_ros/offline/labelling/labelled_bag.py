@@ -8,7 +8,6 @@ the stamp of its picture, and is recorded with it, so that it is in place by eit
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from topreward_ros.offline.episodes.recorded_episode import SourceError
 from topreward_ros.offline.message_types import READING_TYPE, message_types
-from topreward_ros.video.bag import IMAGE_TYPES
+from topreward_ros.video.bag import IMAGE_TYPES, picture_stamp
 from topreward_ros.video.bag_messages import raw_messages, read_index
 from topreward_ros.video.recording import RecordingError, one_line
 from topreward_ros.video.selection import STAMP_TOLERANCE
@@ -47,7 +46,7 @@ class BagTopics:
         reading: topic of the readings, `topreward_msgs/RewardStamped`.
         reward: topic of their rewards alone, `std_msgs/Float64`, for readers without that type.
         cameras: image topics that were scored; None: all.
-        model: as it was asked for.
+        model: as its scorer is called.
     """
 
     reading: str
@@ -216,8 +215,7 @@ def _messages(
     episodes: Sequence[BagLabels], received: int, data: bytes, model: str
 ) -> Iterator[Any]:
     """Yields the readings of a picture: one for each episode that it is the newest frame of."""
-    # The header is first in both types of images; its stamp lies behind the encapsulation.
-    seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
+    seconds, nanoseconds = picture_stamp(data)
     for episode in episodes:
         found = episode.take(received, seconds + nanoseconds * 1e-9)
         if found is not None:

@@ -92,7 +92,7 @@ def label_set(
         if not done:
             raise SourceError(f"None of {len(source)} episodes could be labelled.")
         if options.bag and (options.overwrite or not options.bag.exists()):
-            count = write_bags(source, done, options, journal.directory)
+            count = write_bags(source, done, options, labeller.scorer.name, journal.directory)
             say(f"Readings in {count} bag(s): {options.bag}")
         named = not isinstance(source, SingleRecording)
         _write(done, options, labeller.scorer.name, say, named=named)
