@@ -332,6 +332,65 @@ def test_spans_give_one_copy_with_the_readings_of_each(small, tmp_path):
     assert [one.instruction for one in found] == ["open"] * 3 + ["close"] * 2
 
 
+def notes(path):
+    with Reader(path) as reader:
+        return reader.storage.metadata.custom
+
+
+def test_split_gives_each_episode_a_copy_of_its_own_with_its_task(
+    source, small, labelled, tmp_path
+):
+    assert main(asked(source, small, tmp_path / "out", "--split")) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["aaa", "bbb"]
+    everything = content(labelled / "out")
+    starts, ends = (
+        [ns for ns, _, one in episodes() if one.event == kind] for kind in ("started", "stopped")
+    )
+    for name, task, start, end in zip(("aaa", "bbb"), ("open", "close"), starts, ends, strict=True):
+        expected = [one for one in everything if start <= one[1] < end]
+        assert content(tmp_path / "out" / name) == expected
+        assert notes(tmp_path / "out" / name)["lerobot.operator_prompt"] == task
+        assert {one.episode_id for _, one in readings(tmp_path / "out" / name)} == {name}
+    assert "lerobot.operator_prompt" not in notes(labelled / "out")
+
+
+def test_what_is_kept_for_late_subscribers_begins_a_copy_that_is_cut(small, tmp_path):
+    store, kind = message_types(), "std_msgs/msg/String"
+    with Writer(tmp_path / "long", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        kept = writer.add_connection(
+            "/robot_description", kind, typestore=store, offered_qos_profiles=[LATCHED]
+        )
+        lens = writer.add_connection(LENS, "sensor_msgs/msg/Image", typestore=store)
+        model = store.serialize_cdr(store.types[kind](data="an arm"), kind)
+        writer.write(kept, BOOT, model)
+        for k in range(30):
+            received, _, message = shot(k / 10)
+            writer.write(lens, received, store.serialize_cdr(message, message.__msgtype__))
+    start = START / NANO
+    (tmp_path / "labels.csv").write_text(
+        "path,instruction,success,start,end\n"
+        f"long,open,1,{start + 0.45:.3f},{start + 1.45:.3f}\n"
+        f"long,close,0,{start + 2:.3f},{start + 2.55:.3f}\n"
+    )
+    assert main(asked(tmp_path, small, tmp_path / "out", "--split")) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["long", "long#2"]
+    first = content(tmp_path / "out/long", ["/robot_description", LENS])
+    assert first[0] == ("/robot_description", BOOT + NANO // 2, bytes(model))
+    assert [ns - BOOT for _, ns, _ in first[1:]] == [k * NANO // 10 for k in range(5, 15)]
+    assert notes(tmp_path / "out/long#2")["lerobot.operator_prompt"] == "close"
+
+
+def test_names_that_lead_elsewhere_stay_within_the_folder(small, tmp_path):
+    events = [
+        told(0.05, "started", "../../up", "open"), told(1.7, "stopped", "../../up", "open"),
+        told(2.05, "started", "___up", "close"), told(3.6, "stopped", "___up", "close"),
+    ]  # fmt: skip
+    path = bag(tmp_path / "bag", *scene(), *events)
+    assert main(asked(path, small, tmp_path / "out", "--split")) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bag", "out"]
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
 def test_cameras_that_were_not_asked_for_have_no_readings(small, tmp_path):
     bag(tmp_path / "bag", *scene(1.5))
     more = ["--instruction", "go", "--cameras", WRIST]

@@ -92,6 +92,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--reward-topic", default="/reward", metavar="TOPIC",
         help="of the rewards alone, as std_msgs/Float64 (default: %(default)s)",
     )  # fmt: skip
+    add(
+        "--split", action="store_true",
+        help="with --bag: a folder of copies, each of one episode alone",
+    )  # fmt: skip
     add("--whole", action="store_true", help=WHOLE_HELP)
     add("--overwrite", action="store_true", help="write over files that are there")
     live = add_detector(parser)
@@ -105,7 +109,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add_frames(parser)
     add_model(parser)
     parser.set_defaults(prompt_form=PromptForm.RAW.value)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.split and not options.bag:
+        parser.error("--split is how --bag writes; give both, or neither")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

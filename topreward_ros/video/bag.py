@@ -98,6 +98,26 @@ def picture_stamp(data: bytes) -> tuple[int, int]:
     return struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)  # behind the encapsulation
 
 
+def received_range(path: Path, part: BagPart) -> tuple[int | None, int | None]:
+    """Returns from when on and before when a part was recorded, ns; None: from or to the end.
+
+    Raises:
+        RecordingError: the bag is damaged, or the part has no picture.
+    """
+    start, stop = part.received_from, part.received_to
+    if part.start > WHOLE.start:
+        messages = raw_messages(path, lambda one: one.msgtype in IMAGE_TYPES)
+        held = []
+        for _, received, data in messages:
+            seconds, nanoseconds = picture_stamp(data)
+            if part.holds(received, seconds + nanoseconds * 1e-9):
+                held = [min(held[0] if held else received, received), received]
+        if not held:
+            raise RecordingError(_no_picture(path, part, 0.0, 0.0))
+        start, stop = held[0], held[1] + 1
+    return start or None, stop if stop < WHOLE.received_to else None
+
+
 def _no_picture(path: Path, part: BagPart, first: float, last: float) -> str:
     if part.start == WHOLE.start:
         return f"{path} holds no picture between the events of its start and its end."

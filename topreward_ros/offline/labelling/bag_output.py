@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,23 +99,28 @@ def write_bags(
         RecordingError, OSError: see `write_labelled_bag`.
     """
     topics = bag_topics(options, model)
-    bags: dict[Path, list[BagLabels]] = {}
+    jobs: list[tuple[Path, list[BagLabels]]] = []
     for episode, labels in done:
         one = BagLabels(labels, episode.place.part, episode.episode_id or episode.name)
-        bags.setdefault(episode.place.path, []).append(one)
-    alone = list(bags) == [source.path]
-    names = [options.bag.absolute().name] if alone else _names(bags)
+        same = [found for bag, found in jobs if bag == episode.place.path]
+        if same and not options.split:
+            same[0].append(one)
+        else:
+            jobs.append((episode.place.path, [one]))
+    alone = not options.split and [bag for bag, _ in jobs] == [source.path]
+    own = [labels[0].labels.name if options.split else _own_name(bag) for bag, labels in jobs]
+    names = [options.bag.absolute().name] if alone else _names(own)
     written, unfinished = partial / "bags", partial / "writing"
     written.mkdir(exist_ok=True)
-    for (bag, labels), name in zip(bags.items(), names, strict=True):
+    for (bag, labels), name in zip(jobs, names, strict=True):
         if not (written / name).exists():
             shutil.rmtree(unfinished, ignore_errors=True)
-            write_labelled_bag(bag, labels, unfinished / name, topics)
+            write_labelled_bag(bag, labels, unfinished / name, topics, options.split)
             for file in (unfinished / name).iterdir():
                 flush(file)
             (unfinished / name).rename(written / name)
     _take_place(written / names[0] if alone else written, options.bag, partial / "replaced")
-    return len(bags)
+    return len(jobs)
 
 
 def _is_copy(path: Path) -> bool:
@@ -129,13 +135,20 @@ def _is_copy(path: Path) -> bool:
         return False
 
 
-def _names(bags: Sequence[Path] | dict[Path, list[BagLabels]]) -> list[str]:
-    """Returns a folder's name for each bag, the bag's own where no former one has it."""
+def _own_name(bag: Path) -> str:
+    return bag.name if bag.is_dir() else bag.stem
+
+
+def _names(wanted: Sequence[str]) -> list[str]:
+    """Returns a folder's name for each, the wanted one where no former one has it."""
     names: list[str] = []
-    for bag in bags:
-        own = bag.name if bag.is_dir() else bag.stem
-        same = sum(name == own or name.rpartition("_")[0] == own for name in names)
-        names.append(own if own not in names else f"{own}_{same + 1}")
+    for text in wanted:
+        own = re.sub(r"[^\w.#-]", "_", text).lstrip(".") or "episode"
+        name, number = own, 1
+        while name in names:
+            number += 1
+            name = f"{own}_{number}"
+        names.append(name)
     return names
 
 

@@ -8,18 +8,19 @@ the stamp of its picture, and is recorded with it, so that it is in place by eit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rosbags.interfaces import MessageDefinitionFormat
+from rosbags.interfaces import MessageDefinitionFormat, QosDurability
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from topreward_ros.offline.episodes.bag_episodes import PROMPT
 from topreward_ros.offline.episodes.recorded_episode import SourceError
-from topreward_ros.offline.message_types import READING_TYPE, message_types
-from topreward_ros.video.bag import IMAGE_TYPES, picture_stamp
+from topreward_ros.offline.message_types import EVENT_TYPE, READING_TYPE, message_types
+from topreward_ros.video.bag import IMAGE_TYPES, picture_stamp, received_range
 from topreward_ros.video.bag_messages import raw_messages, read_index
 from topreward_ros.video.recording import RecordingError, one_line
 from topreward_ros.video.selection import STAMP_TOLERANCE
@@ -92,7 +93,11 @@ class BagLabels:
 
 
 def write_labelled_bag(
-    source: Path, episodes: Sequence[BagLabels], target: Path, topics: BagTopics
+    source: Path,
+    episodes: Sequence[BagLabels],
+    target: Path,
+    topics: BagTopics,
+    cut: bool = False,
 ) -> None:
     """Writes the copy, an mcap bag whose chunks are compressed.
 
@@ -101,6 +106,8 @@ def write_labelled_bag(
         episodes: its labels; used up by this.
         target: directory that is not there yet. What fails leaves a part of it.
         topics: what is added.
+        cut: whether it is of the one episode alone. What was kept for late subscribers before it
+            is then recorded at its start, as a recorder would have begun with.
 
     Raises:
         RecordingError: the original is damaged, lacks the definition of a type, has one of the
@@ -110,12 +117,16 @@ def write_labelled_bag(
     index = read_index(source)
     writer = Writer(target, version=9, storage_plugin=StoragePlugin.MCAP)
     writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-    for name, value in {**index.custom, MARK: topics.model}.items():
+    start, stop = received_range(source, episodes[0].part) if cut else (None, None)
+    for name, value in _notes(index.custom, episodes, topics.model, cut=cut).items():
         writer.set_custom_data(name, value)
     try:
         with writer:
             copies = _copies(writer, source, index.connections)
-            _write(writer, source, copies, episodes, topics)
+            for connection, _, data in raw_messages(source, _kept, None, start) if start else ():
+                writer.write(copies[connection.id], start, data)
+            messages = raw_messages(source, lambda _: True, start, stop)
+            _write(writer, messages, copies, episodes, topics)
     except WriterError as error:
         raise RecordingError(f"{source} cannot be copied: {one_line(error)}.") from error
     if missing := sum(one.missing for one in episodes):
@@ -123,6 +134,23 @@ def write_labelled_bag(
             f"{source}: {missing} readings find no picture with their stamps, so it has changed "
             "since it was scored; label it anew."
         )
+
+
+def _notes(
+    noted: dict[str, str], episodes: Sequence[BagLabels], model: str, *, cut: bool
+) -> dict[str, str]:
+    """Returns what a copy's metadata note; of one episode its task too, as rosetta reads it."""
+    notes = {**noted, MARK: model}
+    if cut or (len(episodes) == 1 and PROMPT not in noted):
+        notes[PROMPT] = episodes[0].labels.instruction
+    return notes
+
+
+def _kept(connection: Connection) -> bool:
+    """Whether a topic's messages are kept for late subscribers; past events are not meant."""
+    qualities = connection.ext.offered_qos_profiles
+    latched = any(one.durability is QosDurability.TRANSIENT_LOCAL for one in qualities)
+    return latched and connection.msgtype != EVENT_TYPE
 
 
 def check_topics(source: Path, topics: BagTopics) -> None:
@@ -191,7 +219,7 @@ def _definition(source: Path, connection: Connection) -> tuple[str, str]:
 
 def _write(
     writer: Writer,
-    source: Path,
+    messages: Iterable[tuple[Connection, int, bytes]],
     copies: dict[int, Connection],
     episodes: Sequence[BagLabels],
     topics: BagTopics,
@@ -199,7 +227,7 @@ def _write(
     types = message_types()
     readings = writer.add_connection(topics.reading, READING_TYPE, typestore=types)
     rewards = writer.add_connection(topics.reward, REWARD_TYPE, typestore=types)
-    for connection, received, data in raw_messages(source, lambda _: True):
+    for connection, received, data in messages:
         writer.write(copies[connection.id], received, data)
         if connection.msgtype not in IMAGE_TYPES:
             continue
