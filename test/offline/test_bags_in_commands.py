@@ -44,6 +44,7 @@ def bag(tmp_path_factory):
     return write_bag(folder / "morning", sorted(messages, key=lambda one: one[0]))
 
 
+@pytest.mark.slow
 def test_evaluate_takes_the_outcomes_that_people_gave(bag, small, tmp_path, capsys):
     given = ["--model", small, "--device", "cpu", "--no-matrix", "--controls"]
     assert evaluate([str(bag), *given, "--output", str(tmp_path / "report")]) == 0
@@ -66,6 +67,7 @@ def episodes(report):
     return None
 
 
+@pytest.mark.slow
 def test_calibrate_takes_spans_and_never_as_fresh_what_shares_a_picture(
     bag, small, tmp_path, capsys
 ):

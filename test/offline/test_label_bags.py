@@ -380,6 +380,12 @@ def test_what_is_kept_for_late_subscribers_begins_a_copy_that_is_cut(small, tmp_
     assert notes(tmp_path / "out/long#2")["lerobot.operator_prompt"] == "close"
 
 
+def test_split_without_a_bag_is_a_wrong_command(source, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([str(source), "--split"])
+    assert "--split is how --bag writes" in capsys.readouterr().err
+
+
 def test_names_that_lead_elsewhere_stay_within_the_folder(small, tmp_path):
     events = [
         told(0.05, "started", "../../up", "open"), told(1.7, "stopped", "../../up", "open"),
