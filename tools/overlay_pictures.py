@@ -22,9 +22,9 @@ from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.offline.labels import score_recording
 from topreward_ros.video.image import decode
-from topreward_ros.video.opening import open_recording
 from topreward_ros.video.overlay import OverlayState, draw_overlay
-from topreward_ros.video.recording import Recording
+from topreward_ros.video.recordings.opening import open_recording
+from topreward_ros.video.recordings.recording import Recording
 
 EPISODE = Path("demo/success")
 UNDER_WAY = 0.7

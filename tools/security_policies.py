@@ -34,7 +34,7 @@ from topreward_ros.nodes.running.stack import parameter_files
 from topreward_ros.nodes.viewing.live_view import PlainView
 from topreward_ros.nodes.viewing.monitor import Monitor, parse
 from topreward_ros.nodes.viewing.overlay_node import OverlayNode
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 Right = tuple[str, str, str]
 """Kind (topics, services, actions), what is allowed with it, and the full name."""

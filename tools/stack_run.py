@@ -21,7 +21,7 @@ from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.running.node_commands import node_command
 from topreward_ros.nodes.running.processes import ProcessGroup
 from topreward_ros.offline.labelled_recordings import LabelledRecording
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 NAMESPACE = "topreward"
 START_LIMIT = 120.0

@@ -22,7 +22,7 @@ from topreward_ros.commands import INTERRUPTED, finish
 from topreward_ros.nodes.running.demo import isolate
 from topreward_ros.nodes.running.stack import parameter_files
 from topreward_ros.offline.labelled_recordings import LabelledRecording, read_labels
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 DEMO_SCENE = (
     "The demo model knows nothing but the simulated SO-101 scene. With any other scene, such as "

@@ -13,7 +13,7 @@ from topreward_ros.offline.episodes.opening import open_source
 from topreward_ros.offline.episodes.recorded_episode import SourceError
 from topreward_ros.offline.labelled_recordings import LabelsError, read_labels
 from topreward_ros.offline.message_types import DEFINITIONS, message_types
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.recording import RecordingError
 
 BOOT = 100 * NANO
 """ns on the recorder's clock at the first picture; the cameras' is another one, as in life."""

@@ -37,7 +37,7 @@ from topreward_ros.offline.labelled_recordings import (
 )
 from topreward_ros.offline.recording_digest import recording_digest
 from topreward_ros.offline.score_file import ScoreFile
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 TASK = "put the red cube"
 OTHER_TASK = "put the red cube in the cup"

@@ -18,7 +18,7 @@ from lerobot_sets import CAMERA, FPS, SIDE, picture, write_v21, write_v30, write
 from topreward_ros.offline.episodes.opening import open_source
 from topreward_ros.offline.episodes.recorded_episode import SourceError
 from topreward_ros.video.image import decode
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.recording import RecordingError
 
 TASKS = [["put the cube in the box"], ["open the drawer"], ["put the cube in the box"]]
 LENGTHS = [23, 31, 17]

@@ -15,7 +15,7 @@ from checkpoints import write_qwen3_vl
 from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.offline.label import main
 from topreward_ros.offline.labels import score_recording
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 
 @pytest.fixture(scope="module")

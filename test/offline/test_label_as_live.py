@@ -22,7 +22,7 @@ from topreward_ros.nodes.replay.replay_node import to_ros
 from topreward_ros.offline.episodes.opening import open_source
 from topreward_ros.offline.label import main
 from topreward_ros.offline.message_types import EVENT_TYPE, message_types
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 TASK = "put the red cube on the disc"
 ALWAYS = -1000.0

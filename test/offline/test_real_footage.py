@@ -11,7 +11,7 @@ from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.offline.labels import recorded_frames, score_recording
 from topreward_ros.video.intake import IntakeSettings
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 FOOTAGE = DATA / "footage"
 TASK = "put the red cube on the white disc"

@@ -21,7 +21,7 @@ from tools.through_the_stack import COLUMNS, DEMO_SCENE, conclusion, row
 from topreward_msgs.action import RunEpisode
 from topreward_ros.offline.labelled_recordings import LabelledRecording, read_labels
 from topreward_ros.video.image import decode
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 RIGS = ROOT / "config/rigs"
 THIRD = "/camera/third_person/color/image_raw/compressed"

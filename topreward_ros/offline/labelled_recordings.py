@@ -12,10 +12,10 @@ from topreward_ros.method.prompt import InstructionError, validate_instruction
 from topreward_ros.offline.labelled_spans import overlap, read_span
 from topreward_ros.printable import printable
 from topreward_ros.small_files import FileRefused, read_small
-from topreward_ros.video.bag_files import is_bag_file
-from topreward_ros.video.bag_part import WHOLE, BagPart
-from topreward_ros.video.opening import open_recording
-from topreward_ros.video.recording import Recording
+from topreward_ros.video.recordings.bag_files import is_bag_file
+from topreward_ros.video.recordings.bag_part import WHOLE, BagPart
+from topreward_ros.video.recordings.opening import open_recording
+from topreward_ros.video.recordings.recording import Recording
 
 LABELS_FILE = "labels.csv"
 LARGEST = 2**23

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from topreward_ros.printable import printable
-from topreward_ros.video.bag_part import WHOLE, BagPart
+from topreward_ros.video.recordings.bag_part import WHOLE, BagPart
 
 SPAN_COLUMNS = ("start", "end")
 

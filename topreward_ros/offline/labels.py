@@ -8,7 +8,7 @@ from topreward_ros.episode import Episode, EpisodeSettings, Reading
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.video.intake import Frame, FrameIntake, IntakeSettings
 from topreward_ros.video.picture_job import CameraImageError
-from topreward_ros.video.recording import RecordedImage, Recording
+from topreward_ros.video.recordings.recording import RecordedImage, Recording
 from topreward_ros.video.selection import ClockJump
 
 

@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 from topreward_ros.method.recording_identity import part_identity
-from topreward_ros.video.bag_part import WHOLE, BagPart
-from topreward_ros.video.recording import BAG_SUFFIXES
+from topreward_ros.video.recordings.bag_part import WHOLE, BagPart
+from topreward_ros.video.recordings.recording import BAG_SUFFIXES
 
 CHUNK = 1 << 20
 """Bytes read at once."""

@@ -13,7 +13,7 @@ from topreward_ros.method.calibrating import LabelledEpisode
 from topreward_ros.offline.labelled_recordings import LabelledRecording
 from topreward_ros.offline.recording_digest import recording_digest
 from topreward_ros.small_files import FileRefused, read_small
-from topreward_ros.video.bag_part import WHOLE
+from topreward_ros.video.recordings.bag_part import WHOLE
 
 LARGEST = 2**28
 """Bytes; ten thousand episodes of ten minutes have half of that."""

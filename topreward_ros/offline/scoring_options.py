@@ -16,7 +16,7 @@ from topreward_ros.video.intake import IntakeSettings
 
 if TYPE_CHECKING:
     from topreward_ros.models.contract import VideoScorer
-    from topreward_ros.video.recording import Recording
+    from topreward_ros.video.recordings.recording import Recording
 
 WHOLE_HELP = "a bag is one episode, whatever episodes its events tell of"
 

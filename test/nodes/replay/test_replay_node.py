@@ -28,8 +28,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from topreward_ros.nodes.replay.playback import NANO, Playback, Stamps, how_far
 from topreward_ros.nodes.replay.replay_node import to_ros
 from topreward_ros.video.image import decode
-from topreward_ros.video.opening import open_recording
-from topreward_ros.video.recording import RecordedImage
+from topreward_ros.video.recordings.opening import open_recording
+from topreward_ros.video.recordings.recording import RecordedImage
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 FIRST = 1_700_000_000_123_456_789

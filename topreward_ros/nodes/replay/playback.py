@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from topreward_ros.video.image import ImageMessage
-    from topreward_ros.video.recording import RecordedImage
+    from topreward_ros.video.recordings.recording import RecordedImage
 
 NANO = 1_000_000_000
 

@@ -33,8 +33,8 @@ from topreward_ros.nodes.replay.playback import NANO, Cue, Playback, Stamps, how
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.printable import printable
 from topreward_ros.video.image import ImageMessage, decode
-from topreward_ros.video.opening import open_recording
-from topreward_ros.video.recording import Recording
+from topreward_ros.video.recordings.opening import open_recording
+from topreward_ros.video.recordings.recording import Recording
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

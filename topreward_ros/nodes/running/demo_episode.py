@@ -9,7 +9,7 @@ from pathlib import Path
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.nodes.running.node_commands import package_directory
 from topreward_ros.small_files import FileRefused, load_yaml, read_small
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 SHIPPED = ("success", "failure")
 DESCRIPTION = "episode.yaml"

@@ -13,10 +13,10 @@ from topreward_ros.offline.episodes.recorded_episode import (
     RecordedEpisode,
 )
 from topreward_ros.printable import printable
-from topreward_ros.video.bag import IMAGE_TYPES, Bag
-from topreward_ros.video.bag_messages import raw_messages, read_index
-from topreward_ros.video.bag_part import BagPart
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.bag import IMAGE_TYPES, Bag
+from topreward_ros.video.recordings.bag_messages import raw_messages, read_index
+from topreward_ros.video.recordings.bag_part import BagPart
+from topreward_ros.video.recordings.recording import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from topreward_ros.offline.message_types import EVENT_TYPE, message_types
-from topreward_ros.video.bag_messages import raw_messages
-from topreward_ros.video.bag_part import LATEST
-from topreward_ros.video.recording import RecordingError, one_line
+from topreward_ros.video.recordings.bag_messages import raw_messages
+from topreward_ros.video.recordings.bag_part import LATEST
+from topreward_ros.video.recordings.recording import RecordingError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from topreward_ros.offline.episodes.recorded_episode import (
     EpisodeSource,
     RecordedEpisode,
 )
-from topreward_ros.video.bag_files import METADATA, is_bag_file
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.bag_files import METADATA, is_bag_file
+from topreward_ros.video.recordings.recording import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

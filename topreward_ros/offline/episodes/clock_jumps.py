@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from topreward_ros.video.bag import IMAGE_TYPES, picture_stamp
-from topreward_ros.video.bag_messages import raw_messages
 from topreward_ros.video.camera_clock import CameraClock
+from topreward_ros.video.recordings.bag import IMAGE_TYPES, picture_stamp
+from topreward_ros.video.recordings.bag_messages import raw_messages
 from topreward_ros.video.selection import ClockJump
 
 if TYPE_CHECKING:

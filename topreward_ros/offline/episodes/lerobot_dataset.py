@@ -16,15 +16,20 @@ from topreward_ros.offline.episodes.recorded_episode import (
     RecordedEpisode,
     Stage,
 )
-from topreward_ros.video.picture_message import (
+from topreward_ros.video.recordings.picture_message import (
     FIRST_STAMP,
     CompressedImage,
     Image,
     file_message,
     picture_message,
 )
-from topreward_ros.video.recording import ImageTopic, RecordedImage, Recording, RecordingError
-from topreward_ros.video.video_clip import clip_frames
+from topreward_ros.video.recordings.recording import (
+    ImageTopic,
+    RecordedImage,
+    Recording,
+    RecordingError,
+)
+from topreward_ros.video.recordings.video_clip import clip_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

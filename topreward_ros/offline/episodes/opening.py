@@ -17,7 +17,7 @@ from topreward_ros.offline.episodes.recorded_episode import (
 )
 from topreward_ros.offline.episodes.roboreward import METADATA_FILE, RoboReward
 from topreward_ros.offline.labelled_recordings import LABELS_FILE
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from topreward_ros.offline.episodes.recorded_episode import SourceError
-from topreward_ros.video.recording import one_line
+from topreward_ros.video.recordings.recording import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from topreward_ros.video.bag_part import WHOLE, BagPart
+from topreward_ros.video.recordings.bag_part import WHOLE, BagPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from topreward_ros.video.recording import Recording
+    from topreward_ros.video.recordings.recording import Recording
 
 LOWEST_GRADE, HIGHEST_GRADE = 1, 5
 """Of people's grades, as RoboReward has them."""

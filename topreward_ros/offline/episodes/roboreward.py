@@ -17,7 +17,7 @@ from topreward_ros.offline.episodes.recorded_episode import (
     RecordedEpisode,
     SourceError,
 )
-from topreward_ros.video.opening import open_recording
+from topreward_ros.video.recordings.opening import open_recording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from topreward_ros.offline.evaluation.gvl import GvlAnswer, GvlSettings, ask_gvl
 from topreward_ros.offline.evaluation.prefix_scores import score_lengths
 from topreward_ros.offline.evaluation.scored_episode import WINDOW, ScoredEpisode, last_mean
 from topreward_ros.offline.evaluation.video import CONTROLS, EpisodeVideo, read_video
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.recording import RecordingError
 
 if TYPE_CHECKING:
     from topreward_ros.models.contract import VideoScorer

@@ -17,7 +17,7 @@ from topreward_ros.offline.labels import recorded_frames
 
 if TYPE_CHECKING:
     from topreward_ros.video.intake import IntakeSettings
-    from topreward_ros.video.recording import Recording
+    from topreward_ros.video.recordings.recording import Recording
 
 SEED = 20260219
 """Of the shuffled control, so that two runs shuffle alike."""

@@ -22,9 +22,9 @@ from topreward_ros.offline.labelling.labelled_bag import (
     check_topics,
     write_labelled_bag,
 )
-from topreward_ros.video.bag_files import METADATA
-from topreward_ros.video.bag_messages import read_index
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.bag_files import METADATA
+from topreward_ros.video.recordings.bag_messages import read_index
+from topreward_ros.video.recordings.recording import RecordingError
 
 if TYPE_CHECKING:
     import argparse

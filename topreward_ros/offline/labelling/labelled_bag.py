@@ -20,9 +20,9 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from topreward_ros.offline.episodes.bag_episodes import PROMPT
 from topreward_ros.offline.episodes.recorded_episode import SourceError
 from topreward_ros.offline.message_types import EVENT_TYPE, READING_TYPE, message_types
-from topreward_ros.video.bag import IMAGE_TYPES, picture_stamp, received_range
-from topreward_ros.video.bag_messages import raw_messages, read_index
-from topreward_ros.video.recording import RecordingError, one_line
+from topreward_ros.video.recordings.bag import IMAGE_TYPES, picture_stamp, received_range
+from topreward_ros.video.recordings.bag_messages import raw_messages, read_index
+from topreward_ros.video.recordings.recording import RecordingError, one_line
 from topreward_ros.video.selection import STAMP_TOLERANCE
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from topreward_ros.episode import Reading
     from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
-    from topreward_ros.video.bag_part import BagPart
+    from topreward_ros.video.recordings.bag_part import BagPart
 
 MARK = "topreward.labelled_by"
 """Under which a copy's metadata name the model."""

@@ -23,7 +23,7 @@ from topreward_ros.video.selection import ClockJump
 
 if TYPE_CHECKING:
     from topreward_ros.video.intake import Frame
-    from topreward_ros.video.recording import Recording
+    from topreward_ros.video.recordings.recording import Recording
 
 Track = Callable[[list["Frame"]], Iterable["Frame"]]
 """Goes through frames, and may show how far it is."""

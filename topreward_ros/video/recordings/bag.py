@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from rosbags.typesys import Stores, get_typestore
 
-from topreward_ros.video.bag_messages import damaged, raw_messages, read_index
-from topreward_ros.video.bag_part import WHOLE, BagPart
 from topreward_ros.video.image import StampError, stamp_seconds
-from topreward_ros.video.recording import (
+from topreward_ros.video.recordings.bag_messages import damaged, raw_messages, read_index
+from topreward_ros.video.recordings.bag_part import WHOLE, BagPart
+from topreward_ros.video.recordings.recording import (
     ImageTopic,
     RecordedImage,
     Recording,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from topreward_ros.small_files import FileRefused, load_yaml, read_small
-from topreward_ros.video.recording import BAG_SUFFIXES, RecordingError, one_line
-from topreward_ros.video.unfolding import check_file
+from topreward_ros.video.recordings.recording import BAG_SUFFIXES, RecordingError, one_line
+from topreward_ros.video.recordings.unfolding import check_file
 
 if TYPE_CHECKING:
     from pathlib import Path

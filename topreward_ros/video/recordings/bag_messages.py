@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from rosbags.rosbag2 import Reader
 
-from topreward_ros.video.bag_files import storage
-from topreward_ros.video.recording import RecordingError, one_line
-from topreward_ros.video.unfolding import TooLarge, unfold_message
+from topreward_ros.video.recordings.bag_files import storage
+from topreward_ros.video.recordings.recording import RecordingError, one_line
+from topreward_ros.video.recordings.unfolding import TooLarge, unfold_message
 
 if TYPE_CHECKING:
     from pathlib import Path

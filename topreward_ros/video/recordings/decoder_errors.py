@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import av
 import av.logging
 
-from topreward_ros.video.recording import RecordingError, one_line
+from topreward_ros.video.recordings.recording import RecordingError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from topreward_ros.video.bag import Bag
-from topreward_ros.video.bag_files import is_bag_file
-from topreward_ros.video.bag_part import WHOLE, BagPart
-from topreward_ros.video.recording import Recording, RecordingError
-from topreward_ros.video.video_file import VideoFile
+from topreward_ros.video.recordings.bag import Bag
+from topreward_ros.video.recordings.bag_files import is_bag_file
+from topreward_ros.video.recordings.bag_part import WHOLE, BagPart
+from topreward_ros.video.recordings.recording import Recording, RecordingError
+from topreward_ros.video.recordings.video_file import VideoFile
 
 
 def open_recording(path: str | Path, fps: float | None = None, part: BagPart = WHOLE) -> Recording:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from topreward_ros.small_files import FileRefused, read_small
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.recording import RecordingError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import av
 
-from topreward_ros.video.decoder_errors import checked_frames, refused_errors
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.decoder_errors import checked_frames, refused_errors
+from topreward_ros.video.recordings.recording import RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

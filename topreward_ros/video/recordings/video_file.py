@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import av
 
-from topreward_ros.video.decoder_errors import checked_frames, refused_errors
 from topreward_ros.video.image import stamp_seconds
-from topreward_ros.video.picture_message import FIRST_STAMP, Image, picture_message
-from topreward_ros.video.recording import (
+from topreward_ros.video.recordings.decoder_errors import checked_frames, refused_errors
+from topreward_ros.video.recordings.picture_message import FIRST_STAMP, Image, picture_message
+from topreward_ros.video.recordings.recording import (
     ImageTopic,
     RecordedImage,
     Recording,
     RecordingError,
 )
-from topreward_ros.video.shared_video import refuse_shared
+from topreward_ros.video.recordings.shared_video import refuse_shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from topreward_ros.video.opening import open_recording
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.opening import open_recording
+from topreward_ros.video.recordings.recording import RecordingError
 
 COUNT, RATE, HEIGHT, WIDTH = 40, 10, 120, 160
 CODECS = {

@@ -14,8 +14,8 @@ from rosbags.typesys import Stores, get_typestore
 
 from topreward_ros.video.image import decode, stamp_seconds
 from topreward_ros.video.intake import FrameIntake, IntakeSettings
-from topreward_ros.video.opening import open_recording
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings.opening import open_recording
+from topreward_ros.video.recordings.recording import RecordingError
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 RAW, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"

@@ -15,9 +15,9 @@ from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from topreward_ros.video import unfolding
-from topreward_ros.video.opening import open_recording
-from topreward_ros.video.recording import RecordingError
+from topreward_ros.video.recordings import unfolding
+from topreward_ros.video.recordings.opening import open_recording
+from topreward_ros.video.recordings.recording import RecordingError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
