@@ -179,7 +179,7 @@ def test_no_module_is_named_after_nothing() -> None:
     assert not {path.stem for path in MODULES} & empty
 
 
-def test_everything_but_models_is_imported_without_loading_torch() -> None:
+def test_everything_but_models_is_imported_without_loading_torch_or_ray() -> None:
     pytest.importorskip("rclpy")
     names = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -190,7 +190,7 @@ def test_everything_but_models_is_imported_without_loading_torch() -> None:
         "import importlib, sys\n"
         f"for name in {names!r}:\n"
         "    importlib.import_module(name)\n"
-        "    heavy = {'torch', 'transformers'} & set(sys.modules)\n"
+        "    heavy = {'torch', 'transformers', 'ray'} & set(sys.modules)\n"
         "    assert not heavy, f'{name} loads {heavy}'\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -293,6 +293,7 @@ def test_versions_are_pinned_in_setup_cfg_alone() -> None:
             ("options", "install_requires"),
             ("options.extras_require", "models"),
             ("options.extras_require", "datasets"),
+            ("options.extras_require", "cluster"),
             ("options.extras_require", "test"),
         )
         for requirement in lines(config()[section][key])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.offline.episodes.opening import SingleRecording, open_source
 from topreward_ros.offline.labelling.atomic_file import written_whole
+from topreward_ros.offline.labelling.cluster import add_cluster, check_cluster
 from topreward_ros.offline.labelling.csv_file import write_csv
 from topreward_ros.offline.labelling.labeller import Labeller
 from topreward_ros.offline.labelling.whole_set import label_set
@@ -38,6 +39,7 @@ from topreward_ros.printable import PrintableParser, printable_lines
 
 if TYPE_CHECKING:
     from topreward_ros.offline.episodes.recorded_episode import EpisodeSource, RecordedEpisode
+    from topreward_ros.offline.labelling.episode_worker import Outcome
 
 DESCRIPTION = """\
 Scores every selected frame of recorded episodes. SOURCE is one recording (a rosbag2 directory, an
@@ -108,6 +110,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     add_frames(parser)
     add_model(parser)
+    add_cluster(parser)
     parser.set_defaults(prompt_form=PromptForm.RAW.value)
     options = parser.parse_args(arguments)
     if options.split and not options.bag:
@@ -141,6 +144,11 @@ def _is_printed(source: EpisodeSource, options: argparse.Namespace) -> bool:
 
 
 def _label_one(episode: RecordedEpisode, options: argparse.Namespace) -> int:
+    check_cluster(options)
+    if options.ray is not None:
+        raise ValueError(
+            f"{options.source} is one recording, which one worker labels; --ray is for many."
+        )
     recording = episode.open()
     instruction = options.instruction or episode.instruction
     labeller = Labeller(options, _say)
@@ -154,7 +162,7 @@ def _label_one(episode: RecordedEpisode, options: argparse.Namespace) -> int:
     return 0
 
 
-def _shown(episodes: Sequence[RecordedEpisode]) -> Iterable[RecordedEpisode]:
+def _shown(outcomes: Sized) -> Iterable[Outcome]:
     columns = (
         TextColumn("labelling"),
         BarColumn(),
@@ -164,7 +172,7 @@ def _shown(episodes: Sequence[RecordedEpisode]) -> Iterable[RecordedEpisode]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(episodes)
+        yield from progress.track(outcomes, total=len(outcomes))
 
 
 def _say(text: str) -> None:

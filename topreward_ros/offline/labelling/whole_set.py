@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from topreward_ros.offline.episodes.recorded_episode import (
 )
 from topreward_ros.offline.labelling.atomic_file import written_whole
 from topreward_ros.offline.labelling.bag_output import check_bags, write_bags
+from topreward_ros.offline.labelling.cluster import check_cluster, ray_running
 from topreward_ros.offline.labelling.csv_file import write_csv
 from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
+from topreward_ros.offline.labelling.episode_worker import Outcome, outcome_of
 from topreward_ros.offline.labelling.journal import Journal, opened_journal
 from topreward_ros.offline.labelling.labeller import Labeller
 from topreward_ros.offline.labelling.progress_file import (
@@ -25,8 +29,10 @@ from topreward_ros.offline.labelling.progress_file import (
     write_progress,
 )
 from topreward_ros.offline.labelling.weights_file import write_weights
+from topreward_ros.offline.labelling.worker_pool import Numbered, WorkerPool
 
-LEFT_OUT = ("bag", "output", "progress", "weights", "overwrite", "device")
+_WHERE = ("device", "ray", "workers", "gpus_per_worker")
+LEFT_OUT = ("bag", "output", "progress", "weights", "overwrite", *_WHERE)
 """Options that decide no label."""
 Say = Callable[[str], None]
 
@@ -66,7 +72,7 @@ def label_set(
     source: EpisodeSource,
     options: argparse.Namespace,
     say: Say,
-    track: Callable[[Sequence[RecordedEpisode]], Iterable[RecordedEpisode]] = iter,
+    track: Callable[[Sized], Iterable[Outcome]] = iter,
 ) -> int:
     """Labels a source and writes what is asked for.
 
@@ -74,7 +80,7 @@ def label_set(
         source: the episodes.
         options: of the command line.
         say: told everything that people should know, a sentence each.
-        track: goes through the episodes, and may show how far it is.
+        track: goes through what comes of the episodes, and may show how far it is.
 
     Returns:
         0; 1 where an episode could not be labelled, which was said.
@@ -82,20 +88,21 @@ def label_set(
     Raises:
         ValueError, RuntimeError, OSError: nothing can be labelled, or written; one sentence.
     """
+    check_cluster(options)
     files = check_outputs(source, options)
-    labeller = Labeller(options, say)
-    settings = _settings(source, options, labeller)
-    with opened_journal(_partial(files), settings) as journal:
-        if len(journal):
-            say(f"{len(journal)} of {len(source)} episodes are labelled already; going on.")
-        done, failed = _label_all(source, labeller, journal, options.instruction, say, track)
-        if not done:
-            raise SourceError(f"None of {len(source)} episodes could be labelled.")
-        if options.bag and (options.overwrite or not options.bag.exists()):
-            count = write_bags(source, done, options, labeller.scorer.name, journal.directory)
-            say(f"Readings in {count} bag(s): {options.bag}")
-        named = not isinstance(source, SingleRecording)
-        _write(done, options, labeller.scorer.name, say, named=named)
+    with _model(options, say) as model:
+        settings = _settings(source, options, model.fingerprint)
+        with opened_journal(_partial(files), settings) as journal:
+            if len(journal):
+                say(f"{len(journal)} of {len(source)} episodes are labelled already; going on.")
+            done, failed = _label_all(list(source), model, journal, say, track)
+            if not done:
+                raise SourceError(f"None of {len(source)} episodes could be labelled.")
+            if options.bag and (options.overwrite or not options.bag.exists()):
+                count = write_bags(source, done, options, model.name, journal.directory)
+                say(f"Readings in {count} bag(s): {options.bag}")
+            named = not isinstance(source, SingleRecording)
+            _write(done, options, model.name, say, named=named)
     if failed:
         say(f"{failed} of {len(source)} episodes are left out; the others are written.")
     return 1 if failed else 0
@@ -107,8 +114,39 @@ def _partial(files: Sequence[Path]) -> Path:
     return first.with_name(f"{first.name}.partial")
 
 
+@dataclass(frozen=True)
+class Model:
+    """What labels, here or elsewhere.
+
+    Attributes:
+        name: of the model.
+        fingerprint: of its weights.
+        label: labels episodes, in whatever order.
+    """
+
+    name: str
+    fingerprint: str
+    label: Callable[[Sequence[Numbered]], Iterator[Outcome]]
+
+
+@contextmanager
+def _model(options: argparse.Namespace, say: Say) -> Iterator[Model]:
+    if options.ray is not None:
+        with ray_running(options, say) as workers:
+            pool = WorkerPool(workers, options, say)
+            yield Model(pool.model.name, pool.model.fingerprint, pool.label)
+        return
+    labeller = Labeller(options, say)
+    scorer = labeller.scorer
+    yield Model(
+        scorer.name,
+        scorer.fingerprint,
+        lambda tasks: (outcome_of(labeller, *task, options.instruction) for task in tasks),
+    )
+
+
 def _settings(
-    source: EpisodeSource, options: argparse.Namespace, labeller: Labeller
+    source: EpisodeSource, options: argparse.Namespace, fingerprint: str
 ) -> dict[str, Any]:
     given = {
         name: str(value) if isinstance(value, Path) else value
@@ -119,33 +157,51 @@ def _settings(
     return {
         **given,
         "episodes": len(source),
-        "fingerprint": labeller.scorer.fingerprint,
+        "fingerprint": fingerprint,
         "calibration": calibration.read_text() if calibration else "",
     }
 
 
+class _Outcomes:
+    """What is labelled already, and then what is labelled now; its length is known before."""
+
+    def __init__(self, episodes: Sequence[RecordedEpisode], model: Model, journal: Journal) -> None:
+        self._episodes, self._model, self._journal = episodes, model, journal
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        pending = []
+        for number, episode in enumerate(self._episodes):
+            labels = self._journal.get(number, episode.name)
+            if labels is None:
+                pending.append(Numbered(number, episode))
+            else:
+                yield Outcome(number, labels)
+        for outcome in self._model.label(pending):
+            if outcome.labels is not None:
+                self._journal.put(outcome.number, outcome.labels)
+            yield outcome
+
+
 def _label_all(
-    source: EpisodeSource,
-    labeller: Labeller,
+    episodes: Sequence[RecordedEpisode],
+    model: Model,
     journal: Journal,
-    instruction: str | None,
     say: Say,
-    track: Callable[[Sequence[RecordedEpisode]], Iterable[RecordedEpisode]],
+    track: Callable[[Sized], Iterable[Outcome]],
 ) -> tuple[list[tuple[RecordedEpisode, EpisodeLabels]], int]:
-    done, failed = [], 0
-    for number, episode in enumerate(track(list(source))):
-        labels = journal.get(number, episode.name)
-        if labels is None:
-            try:
-                task = instruction or episode.instruction
-                labels = labeller.label(episode.name, task, episode.open())
-            except (ValueError, RuntimeError) as error:
-                say(f"{episode.name} is left out: {error}")
-                failed += 1
-                continue
-            journal.put(number, labels)
-        done.append((episode, labels))
-    return done, failed
+    done: dict[int, EpisodeLabels] = {}
+    for outcome in track(_Outcomes(episodes, model, journal)):
+        for sentence in outcome.said:
+            say(sentence)
+        if outcome.labels is None:
+            say(f"{episodes[outcome.number].name} is left out: {outcome.problem}")
+        else:
+            done[outcome.number] = outcome.labels
+    ordered = [(episodes[number], done[number]) for number in sorted(done)]
+    return ordered, len(episodes) - len(done)
 
 
 def _write(

@@ -1,0 +1,152 @@
+"""Ray, where it is asked for: started on this machine, or joined where it runs.
+
+Nothing of Ray is imported before. It tells nobody that it is used, and has no dashboard.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from topreward_ros.offline.episodes.recorded_episode import SourceError
+
+LOCAL = "local"
+LOOPBACK = "127.0.0.1"
+STORE_BYTES = 100_000_000
+"""Of shared memory on this machine; only labels pass through it."""
+SILENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_enable_metrics_collection": "0",
+}
+"""Set before Ray is imported."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How many workers there are, and what each one takes.
+
+    Attributes:
+        count: of workers.
+        gpus: of each; a part of one where several share it.
+        threads: that each computes with on a CPU; None: as Ray says.
+    """
+
+    count: int
+    gpus: float
+    threads: int | None = None
+
+
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Adds where the workers run, and how many there are."""
+    cluster = parser.add_argument_group("many workers, by Ray")
+    cluster.add_argument(
+        "--ray", metavar="ADDRESS",
+        help="local: workers on this machine; else the address of a Ray cluster, or auto",
+    )  # fmt: skip
+    cluster.add_argument(
+        "--workers", type=int, metavar="N", help="models that are loaded (default: one a GPU, or 1)"
+    )
+    cluster.add_argument(
+        "--gpus-per-worker", type=float, metavar="X",
+        help="0.5: two share one (default: 1 where there are GPUs and --device is not cpu)",
+    )  # fmt: skip
+
+
+def check_cluster(options: argparse.Namespace) -> None:
+    """Checks what can be known before anything is started.
+
+    Raises:
+        SourceError: Ray is not installed, or an option does not fit.
+    """
+    if options.ray is None:
+        if options.workers is not None or options.gpus_per_worker is not None:
+            raise SourceError(
+                "--workers and --gpus-per-worker are for --ray; add --ray local for workers on "
+                "this machine."
+            )
+        return
+    if options.workers is not None and options.workers < 1:
+        raise SourceError(f"--workers is {options.workers}; expected 1 or more.")
+    if options.gpus_per_worker is not None and not 0 <= options.gpus_per_worker < 1e3:
+        raise SourceError(f"--gpus-per-worker is {options.gpus_per_worker}; expected 0 or more.")
+    if importlib.util.find_spec("ray") is None:
+        raise SourceError(
+            "--ray needs Ray, which is not installed: pip install 'topreward_ros[cluster]'."
+        )
+
+
+@contextmanager
+def ray_running(options: argparse.Namespace, say: Callable[[str], None]) -> Iterator[Workers]:
+    """Starts or joins Ray, and leaves nothing of it behind.
+
+    Args:
+        options: of the command line.
+        say: told where its files are.
+
+    Yields:
+        The workers that there are to be.
+
+    Raises:
+        SourceError: it cannot be reached or started, or has not what a worker takes.
+    """
+    os.environ.update(SILENT)
+    import ray
+
+    # Short: the names of its sockets lie below it, and may have 107 bytes.
+    folder = tempfile.mkdtemp(prefix="topreward-ray-") if options.ray == LOCAL else None
+    try:
+        if folder:
+            say(f"Ray's files are in {folder} until the end.")
+        _start(ray, options, folder)
+        yield _workers(ray, options)
+    finally:
+        ray.shutdown()
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(ray: Any, options: argparse.Namespace, folder: str | None) -> None:
+    given: dict[str, Any] = {"address": options.ray}
+    if folder:
+        given |= {
+            "num_cpus": max(options.workers or 1, os.cpu_count() or 1),
+            "object_store_memory": STORE_BYTES,
+            "include_dashboard": False,
+            "_node_ip_address": LOOPBACK,
+            "_temp_dir": folder,
+        }
+    try:
+        ray.init(**given, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
+        what = "start on this machine" if folder else f"be reached at {options.ray}"
+        raise SourceError(f"Ray cannot {what}: {error}") from error
+
+
+def _workers(ray: Any, options: argparse.Namespace) -> Workers:
+    there = ray.cluster_resources().get("GPU", 0.0)
+    gpus = options.gpus_per_worker
+    if gpus is None:
+        gpus = 1.0 if there and options.device != "cpu" else 0.0
+    if gpus > there:
+        raise SourceError(
+            f"A worker takes {gpus:g} GPUs, and Ray has {there:g}; give --gpus-per-worker less, "
+            "0 for the CPU."
+        )
+    count = options.workers or (max(1, int(there // gpus)) if gpus else 1)
+    if gpus and options.ray == LOCAL and count * gpus > there:
+        raise SourceError(
+            f"{count} workers of {gpus:g} GPUs are more than the {there:g} of this machine; give "
+            "fewer --workers, or less --gpus-per-worker."
+        )
+    threads = max(1, (os.cpu_count() or 1) // count) if options.ray == LOCAL else None
+    return Workers(count, gpus, threads)
