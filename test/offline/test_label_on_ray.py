@@ -92,6 +92,26 @@ def title(pid):
     return ""
 
 
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+"""Of IPv4, that as IPv6 has it, and of IPv6, as Linux prints them."""
+
+
+def listening(pids):
+    """Addresses at which any of these processes takes connections, as Linux prints them."""
+    sockets = set()
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/fd").glob("*"):
+            with contextlib.suppress(OSError):
+                sockets.add(str(path.readlink()))
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A" and f"socket:[{words[9]}]" in sockets:
+                found.add(words[1].split(":")[0])
+    return found
+
+
 class Running:
     """A `label` in a session of its own, as a terminal starts it."""
 
@@ -101,7 +121,8 @@ class Running:
         self.errors = (folder / "stderr.txt").open("w+")
         self.process = subprocess.Popen(
             command, cwd=ROOT, stderr=self.errors, stdout=self.errors, start_new_session=True,
-            env={**os.environ, "TMPDIR": str(self.scratch), "COLUMNS": "80"},
+            env={**os.environ, "TMPDIR": str(self.scratch),
+                 "FORCE_COLOR": "1", "COLUMNS": "200"},
         )  # fmt: skip
         self.seen = set()
 
@@ -132,9 +153,8 @@ class Running:
         return status
 
     def told(self):
-        """What it printed."""
-        self.errors.flush()
-        return Path(self.errors.name).read_text()
+        """What it printed, as on a terminal, without colours and movements."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", Path(self.errors.name).read_text())
 
 
 @pytest.fixture
@@ -166,13 +186,15 @@ def test_a_killed_worker_is_replaced_and_the_bytes_are_those_of_one_process(
     running = run([*asked(dataset, checkpoint, out), "--ray", "local", "--workers", "2"])
     running.until(lambda: done(out))
     os.kill(running.until(running.labelling)[0], signal.SIGKILL)
+    addresses = listening(below(running.process.pid))
+    assert addresses and addresses <= LOOPBACK
     assert running.end() == 0, running.told()
     told = running.told()
     assert told.count("A worker ended while it labelled episode_") == 1, told
     assert {name: (out / name).read_bytes() for name in OUTPUTS} == labelled
     assert sorted(path.name for path in out.iterdir()) == sorted(OUTPUTS)
     # Only what the command says itself, and its bar.
-    lines = [line for line in told.splitlines() if line.strip()]
+    lines = [line for line in re.split(r"[\r\n]+", told) if line.strip()]
     ours = re.compile(r"label: |    |labelling |\S*--sample_weighting")
     assert [line for line in lines if not ours.match(line)] == []
     assert f"{EPISODES}/{EPISODES}" in told

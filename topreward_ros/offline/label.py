@@ -171,7 +171,8 @@ def _shown(outcomes: Sized) -> Iterable[Outcome]:
         TextColumn("left:"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    # Ray's prints, which are kept from stdout, are not to come back by the bar.
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as progress:
         yield from progress.track(outcomes, total=len(outcomes))
 
 

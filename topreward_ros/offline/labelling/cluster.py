@@ -9,17 +9,17 @@ import argparse
 import importlib.util
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 from topreward_ros.offline.episodes.recorded_episode import SourceError
 
 LOCAL = "local"
-LOOPBACK = "127.0.0.1"
 STORE_BYTES = 100_000_000
 """Of shared memory on this machine; only labels pass through it."""
 SILENT = {
@@ -29,6 +29,8 @@ SILENT = {
     "RAY_enable_metrics_collection": "0",
 }
 """Set before Ray is imported."""
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What keeps Ray to 127.0.0.1, as on a desktop; an address of loopback it replaces by another."""
 
 
 @dataclass(frozen=True)
@@ -100,19 +102,27 @@ def ray_running(options: argparse.Namespace, say: Callable[[str], None]) -> Iter
         SourceError: it cannot be reached or started, or has not what a worker takes.
     """
     os.environ.update(SILENT)
+    if options.ray == LOCAL:
+        # Whoever may connect to Ray runs what he likes; others on this machine may not.
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        os.environ.update(ON_LOOPBACK | token)
     import ray
 
     # Short: the names of its sockets lie below it, and may have 107 bytes.
     folder = tempfile.mkdtemp(prefix="topreward-ray-") if options.ray == LOCAL else None
-    try:
-        if folder:
-            say(f"Ray's files are in {folder} until the end.")
-        _start(ray, options, folder)
-        yield _workers(ray, options)
-    finally:
-        ray.shutdown()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+    # stdout is where Ray prints what it thinks of a worker's end, whatever it is told.
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        try:
+            if folder:
+                say(f"Ray's files are in {folder} until the end.")
+            _start(ray, options, folder)
+            yield _workers(ray, options)
+        finally:
+            try:
+                ray.shutdown()
+            finally:  # also after a second Ctrl-C
+                if folder:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(ray: Any, options: argparse.Namespace, folder: str | None) -> None:
@@ -122,7 +132,6 @@ def _start(ray: Any, options: argparse.Namespace, folder: str | None) -> None:
             "num_cpus": max(options.workers or 1, os.cpu_count() or 1),
             "object_store_memory": STORE_BYTES,
             "include_dashboard": False,
-            "_node_ip_address": LOOPBACK,
             "_temp_dir": folder,
         }
     try:
