@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -255,6 +256,14 @@ def test_options_that_do_not_fit_are_said_before_anything_starts(
     assert sentence in capsys.readouterr().err
 
 
+def test_a_cluster_that_is_not_there_is_one_sentence(dataset, tmp_path, capsys, ray_installed):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = "127.0.0.1:{}".format(server.getsockname()[1])
+    assert main([*asked(dataset, "demo", tmp_path / "out"), "--ray", address]) == 1
+    assert f"label: Ray cannot be reached at {address}: " in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_run_without_ray_imports_nothing_of_it(dataset, checkpoint, tmp_path):
     code = (
         "import sys\nfrom topreward_ros.offline.label import main\n"

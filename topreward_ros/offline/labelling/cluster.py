@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -20,6 +21,8 @@ from typing import Any
 from topreward_ros.offline.episodes.recorded_episode import SourceError
 
 LOCAL = "local"
+CONNECT_PATIENCE = 10.0
+"""s."""
 STORE_BYTES = 100_000_000
 """Of shared memory on this machine; only labels pass through it."""
 SILENT = {
@@ -101,7 +104,12 @@ def ray_running(options: argparse.Namespace, say: Callable[[str], None]) -> Iter
     Raises:
         SourceError: it cannot be reached or started, or has not what a worker takes.
     """
+    _check_reached(options.ray)
     os.environ.update(SILENT)
+    if _is_loopback(options.ray):
+        os.environ.update(
+            ON_LOOPBACK
+        )  # else Ray looks for it at another of this machine's addresses
     if options.ray == LOCAL:
         # Whoever may connect to Ray runs what he likes; others on this machine may not.
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -123,6 +131,23 @@ def ray_running(options: argparse.Namespace, say: Callable[[str], None]) -> Iter
             finally:  # also after a second Ctrl-C
                 if folder:
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_loopback(address: str) -> bool:
+    return address.rpartition(":")[0] in ("127.0.0.1", "localhost")
+
+
+def _check_reached(address: str) -> None:
+    """Raises a SourceError where nothing listens; Ray itself would wait, and log, for long."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():  # auto, or another form that Ray knows
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise SourceError(
+            f"Ray cannot be reached at {address}: {error}. Expected what `ray start --head` printed."
+        ) from error
 
 
 def _start(ray: Any, options: argparse.Namespace, folder: str | None) -> None:
