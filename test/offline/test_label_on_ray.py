@@ -258,7 +258,7 @@ def test_options_that_do_not_fit_are_said_before_anything_starts(
 
 def test_a_cluster_that_is_not_there_is_one_sentence(dataset, tmp_path, capsys, ray_installed):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = "127.0.0.1:{}".format(server.getsockname()[1])
+        address = f"127.0.0.1:{server.getsockname()[1]}"
     assert main([*asked(dataset, "demo", tmp_path / "out"), "--ray", address]) == 1
     assert f"label: Ray cannot be reached at {address}: " in capsys.readouterr().err
 

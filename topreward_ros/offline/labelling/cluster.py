@@ -146,7 +146,7 @@ def _check_reached(address: str) -> None:
         socket.create_connection((host, int(port)), CONNECT_PATIENCE).close()
     except (OSError, OverflowError) as error:
         raise SourceError(
-            f"Ray cannot be reached at {address}: {error}. Expected what `ray start --head` printed."
+            f"Ray cannot be reached at {address}: {error}. Expected what `ray start` printed."
         ) from error
 
 
