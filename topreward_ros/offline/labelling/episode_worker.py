@@ -84,7 +84,7 @@ class EpisodeWorker:
         options = self._options
         try:
             os.chdir(self._folder)
-            self._episodes = list(open_source(options.source, options.fps))
+            self._episodes = list(open_source(options.source, options.fps, whole=options.whole))
             self._labeller = Labeller(options, self._said.append)
         except (ValueError, RuntimeError, OSError, ImportError) as error:
             return LoadedModel(problem=f"A worker on {os.uname().nodename} cannot begin: {error}")
