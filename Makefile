@@ -44,7 +44,8 @@ replay: setup ## Play a recording on camera topics: make replay ARGS="--ros-args
 WORKERS ?= 3
 PYTEST = python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: setup lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"] [WORKERS=3; 0: none]
+test: lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"] [WORKERS=3; 0: none]
+	@scripts/setup --extra cluster
 	@$(ENV) && $(PYTEST) $(PYTEST_ARGS)
 
 # No processes, no DDS, no training: it computes and hardly waits, so that two workers are enough.

@@ -14,8 +14,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from machine import (
@@ -34,6 +35,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 HERE = ROOT / "scripts"
 BASE_BYTES = 1.2e9
+EXTRAS = {"cluster": 80}
+"""What few need and the tests try, with MB of download."""
 UNPACKED = 3.5  # bytes on disk, archive and files together, for each byte downloaded
 
 
@@ -176,7 +179,15 @@ def build_inputs() -> list[str]:
     return [path.read_text() for path in contents] + names
 
 
-def make_workspace(wanted_ros: str, with_models: bool) -> None:
+def install_extra(name: str, requirements: list[str], pip: Pip) -> None:
+    """Installs what few need, after saying how large that is."""
+    megabytes = EXTRAS[name]
+    say(f"installing the extra [{name}] (about {megabytes} MB)")
+    check_disk(VENV, 4 * megabytes * 10**6, f"the extra [{name}]")
+    pip.install(*requirements)
+
+
+def make_workspace(wanted_ros: str, with_models: bool, extras: Sequence[str] = ()) -> None:
     """Runs the stages that have something to do."""
     check_python()
     if wanted_ros == "kept":
@@ -203,6 +214,9 @@ def make_workspace(wanted_ros: str, with_models: bool) -> None:
         models = declared(setup_cfg, "models")
         gpu = str(has_gpu())
         stages.run("models", full, [*models, gpu], lambda: install_models(models, pip))
+    for extra in extras:
+        packages = declared(setup_cfg, extra)
+        stages.run(extra, full, packages, partial(install_extra, extra, packages, pip))
     if stages.ran:
         pip.forget()
         say("the workspace is ready: . scripts/env.sh, or make demo, make test")
@@ -233,10 +247,13 @@ def main() -> int:
     parser.add_argument(
         "--without-models", action="store_true", help="leave out torch and transformers"
     )
+    parser.add_argument(
+        "--extra", action="append", default=[], choices=sorted(EXTRAS), help="install this too"
+    )
     arguments = parser.parse_args()
     try:
         with one_at_a_time():
-            make_workspace(arguments.ros, not arguments.without_models)
+            make_workspace(arguments.ros, not arguments.without_models, arguments.extra)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1

@@ -254,3 +254,8 @@ def test_what_torch_brings_leaves_a_setuptools_that_colcon_can_use() -> None:
     models = packages.declared(Path(packages.__file__).parent.parent / "setup.cfg", "models")
     (limits,) = [line for line in models if line.startswith("setuptools")]
     assert limits.endswith(",<80")
+
+
+def test_an_extra_that_is_asked_for_is_one_that_setup_cfg_declares() -> None:
+    for extra in workspace.EXTRAS:
+        assert packages.declared(ROOT / "setup.cfg", extra)

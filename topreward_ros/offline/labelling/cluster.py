@@ -43,12 +43,10 @@ class Workers:
     Attributes:
         count: of workers.
         gpus: of each; a part of one where several share it.
-        threads: that each computes with on a CPU; None: as Ray says.
     """
 
     count: int
     gpus: float
-    threads: int | None = None
 
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
@@ -182,5 +180,4 @@ def _workers(ray: Any, options: argparse.Namespace) -> Workers:
             f"{count} workers of {gpus:g} GPUs are more than the {there:g} of this machine; give "
             "fewer --workers, or less --gpus-per-worker."
         )
-    threads = max(1, (os.cpu_count() or 1) // count) if options.ray == LOCAL else None
-    return Workers(count, gpus, threads)
+    return Workers(count, gpus)

@@ -15,6 +15,9 @@ from topreward_ros.offline.labelling.labeller import Labeller
 if TYPE_CHECKING:
     from topreward_ros.offline.episodes.recorded_episode import RecordedEpisode
 
+THREADS = "OMP_NUM_THREADS"
+"""Tells torch how many threads to compute with; sums of other threads differ in their last bits."""
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -69,19 +72,23 @@ def outcome_of(
 class EpisodeWorker:
     """Lives in a process of its own, perhaps on another machine; its answers can be pickled."""
 
-    def __init__(self, options: argparse.Namespace, folder: str) -> None:
+    def __init__(self, options: argparse.Namespace, folder: str, threads: str | None) -> None:
         """Does nothing yet, so that what is wrong can be answered in a sentence.
 
         Args:
             options: of the command line.
             folder: that relative paths are meant from.
+            threads: what `THREADS` says where the command runs; None: nothing.
         """
-        self._options, self._folder = options, folder
+        self._options, self._folder, self._threads = options, folder, threads
         self._said: list[str] = []
 
     def load(self) -> LoadedModel:
         """Loads the model and opens the source."""
         options = self._options
+        os.environ.pop(THREADS, None)  # Ray's, which says 1
+        if self._threads is not None:
+            os.environ[THREADS] = self._threads
         try:
             os.chdir(self._folder)
             self._episodes = list(open_source(options.source, options.fps, whole=options.whole))

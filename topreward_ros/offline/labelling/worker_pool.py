@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,12 @@ from typing import Any, NamedTuple
 
 from topreward_ros.offline.episodes.recorded_episode import RecordedEpisode, SourceError
 from topreward_ros.offline.labelling.cluster import Workers
-from topreward_ros.offline.labelling.episode_worker import EpisodeWorker, LoadedModel, Outcome
+from topreward_ros.offline.labelling.episode_worker import (
+    THREADS,
+    EpisodeWorker,
+    LoadedModel,
+    Outcome,
+)
 
 TRIES = 3
 """Workers that may end over one episode, or one after the other while they load the model."""
@@ -138,8 +144,5 @@ class WorkerPool:
         self._running[reference] = Job(worker, task)
 
     def _maker(self, workers: Workers, options: argparse.Namespace) -> Callable[[], Any]:
-        given: dict[str, Any] = {"num_cpus": 1, "num_gpus": workers.gpus, "max_restarts": 0}
-        if workers.threads:
-            given["runtime_env"] = {"env_vars": {"OMP_NUM_THREADS": str(workers.threads)}}
-        kind = self._ray.remote(**given)(EpisodeWorker)
-        return lambda: kind.remote(options, str(Path.cwd()))
+        kind = self._ray.remote(num_cpus=1, num_gpus=workers.gpus, max_restarts=0)(EpisodeWorker)
+        return lambda: kind.remote(options, str(Path.cwd()), os.environ.get(THREADS))
