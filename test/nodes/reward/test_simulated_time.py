@@ -113,6 +113,8 @@ def test_a_clock_that_leaps_with_its_cameras_is_a_hole_and_no_success_spans_it(s
     simulator.now += 30.0
     simulator.run(0.5, 2.0)
     assert not live.readings[-1].success, "the leap was taken for a hold"
-    simulator.run(4.0, 1.0)
-    live.wait(lambda: live.readings[-1].success)
+    for _ in range(20):  # on a busy machine the hold starts anew with each merged reading
+        if not live.readings[-1].success:
+            simulator.run(1.0, 1.0)
+    assert live.readings[-1].success
     assert not live.named("stopped")
