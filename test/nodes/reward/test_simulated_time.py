@@ -79,9 +79,8 @@ def test_readings_keep_the_simulators_time_whatever_its_speed(model, rate):
         times = [reading.episode_time for reading in live.readings]
         steps = [later - earlier for earlier, later in pairwise(times)]
         assert all(step == pytest.approx(0.5 * round(step / 0.5)) for step in steps)
-        assert live.readings[-1].frames == 1 + round(
-            times[-1] / 0.5
-        )  # some merged on a busy machine
+        # A busy machine merges some into one reading.
+        assert live.readings[-1].frames == 1 + round(times[-1] / 0.5)
 
 
 def test_a_simulator_that_stops_is_a_lost_camera_until_it_goes_on_and_the_hold_goes_on(simulator):
