@@ -157,6 +157,27 @@ def test_a_bad_episode_is_named_and_left_out_and_the_exit_status_says_so(
     assert set(rows["episode_index"].to_pylist()) == {0, 2}
 
 
+def test_an_episode_of_one_frame_or_of_none_is_said_and_the_others_are_written(
+    checkpoint, tmp_path, capsys
+):
+    root = write_v30(tmp_path / "set", [["open"], ["close"], ["push"]], [13, 1, 0])
+    main(asked(root, checkpoint, tmp_path / "out"))
+    told = capsys.readouterr().err
+    assert "episode_000002 is left out" in told and "no frame" in told
+    assert "episode_000001" in told
+    table = pq.read_table(tmp_path / "out/progress.parquet").to_pydict()
+    assert table["episode_index"] == [0] * 13 + [1]
+    assert table["progress_sparse"][-1] == 0.0  # it says nothing
+
+
+def test_an_instruction_in_another_script_is_asked_and_written_as_it_is(checkpoint, tmp_path):
+    task = "把红色方块放进抽屉"
+    root = write_v30(tmp_path / "set", [[task], ["открой ящик"]], [13, 12])
+    assert main(asked(root, checkpoint, tmp_path / "out")) == 0
+    with (tmp_path / "out/readings.csv").open(encoding="utf-8") as file:
+        assert {row["instruction"] for row in csv.DictReader(file)} == {task, "открой ящик"}
+
+
 def test_a_still_episode_is_zero_and_flagged_not_finished(checkpoint, tmp_path, capsys):
     root = write_v30(tmp_path / "set", [["open"]], [20])
     write_video(root / f"videos/{CAMERA}/chunk-000/file-000.mp4", [picture(0, 0)] * 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -254,6 +255,41 @@ def test_a_video_that_was_filmed_turned_is_shown_upright(tmp_path):
     rgb = decode(next(iter(open_recording(path))).message)
     assert rgb.shape == (64, 48, 3)
     assert rgb[10, 24, 0] > 80 > rgb[54, 24, 0]  # clockwise: the left half comes to the top
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_a_variable_frame_rate_gives_each_picture_its_own_time(tmp_path, kind):
+    """As phones film: the distance of two pictures changes with the light."""
+    times = [0, 33, 66, 166, 200, 450, 483, 516]  # ms
+    path = tmp_path / f"phone.{kind}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(picture(number * 10, 48, 64), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    stamps = [read.stamp for read in open_recording(path)]
+    assert stamps == pytest.approx([1 + time / 1000 for time in times], abs=2e-3)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_ten_bits_a_colour_are_the_picture_of_eight(tmp_path, codec):
+    read = {}
+    for pixels in ("yuv420p", "yuv420p10le"):
+        path = tmp_path / f"{pixels}.mkv"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=10)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+            for index in range(6):
+                frame = av.VideoFrame.from_ndarray(picture(index * 10, 48, 64), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        read[pixels] = np.stack([decode(r.message) for r in open_recording(path)]).astype(int)
+    assert len(read["yuv420p"]) == 6
+    assert np.abs(read["yuv420p10le"] - read["yuv420p"]).mean() < 4
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "avi", "gif"])

@@ -89,7 +89,11 @@ def read_rows(info: LeRobotInfo, entry: IndexEntry) -> DatasetRows:
     columns = ["index", "frame_index", "timestamp"]
     table = read_parquet(entry.data, columns, where=_of_episode(entry))
     index, frame_index, times = (table[name].to_numpy() for name in columns)
-    if len(index) != entry.length or not len(index):
+    if not len(index) and not entry.length:
+        raise RecordingError(
+            f"Episode {entry.episode_index} has no frame; it was probably stopped as it began."
+        )
+    if len(index) != entry.length:
         raise RecordingError(
             f"{entry.data} holds {len(index)} frames of episode {entry.episode_index}, and the "
             f"index says {entry.length}."
