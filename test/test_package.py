@@ -27,6 +27,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ARROWS = {
     "printable": set(),
     "small_files": set(),
+    "whole_file": set(),
     "method": set(),
     "video": set(),
     "video.recordings": {"video"},
@@ -62,7 +63,7 @@ ARROWS = {
     "nodes.replay": {"nodes", "video"},
     "nodes.running": {"commands", "nodes", "nodes.viewing", "offline", "method", "video"},
 }
-EVERYWHERE = {"printable", "small_files"}
+EVERYWHERE = {"printable", "small_files", "whole_file"}
 """Rooms that all others may import."""
 LONGEST_MODULE = 300
 """Lines."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import yaml
+from full_disk import full_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
@@ -285,6 +286,14 @@ def test_the_interval_of_an_auc_covers_it_and_stays_honest_when_classes_are_sepa
     perfect = auc_interval(1.0, 40, 60, 0.95)
     assert perfect.high == 1.0
     assert 0.9 < perfect.low < 0.99
+
+
+def test_a_full_disk_keeps_the_calibration_of_before(tmp_path):
+    path = tmp_path / "calibration.yaml"
+    path.write_text("of before")
+    with full_disk(100), pytest.raises(OSError, match="too large"):
+        save_calibration(calibrate(episodes(), SETUP, DETECTOR, BOUND), path)
+    assert path.read_text() == "of before" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_saved_calibration_is_read_back_as_it_was(tmp_path):

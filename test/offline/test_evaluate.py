@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 
 import pyarrow.compute  # noqa: F401 - the writer of sets uses it
 from checkpoints import write_qwen3_vl
+from full_disk import full_disk
 from lerobot_sets import write_v30
 from PIL import Image
 from repository import ROOT
@@ -176,6 +177,20 @@ def report(checkpoint, tmp_path_factory):
     arguments += ["--no-motion-gate", "--ablate", "prompt-form=chat", "--ablate", "prefix=4"]
     assert main(arguments) == 0
     return folder
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_report_of_before(
+    report, checkpoint, tmp_path, capsys
+):
+    root = write_v30(tmp_path / "set", [[TASK]], [9])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/report.md").write_text("of before")
+    arguments = [str(root), "--model", checkpoint, "--device", "cpu", "--no-motion-gate"]
+    with full_disk(200):
+        assert main([*arguments, "--output", str(tmp_path / "out")]) == 1
+    assert "File too large" in capsys.readouterr().err.splitlines()[-1]
+    assert [one.name for one in (tmp_path / "out").iterdir()] == ["report.md"]
+    assert (tmp_path / "out/report.md").read_text() == "of before"
 
 
 def test_the_report_says_everything_and_its_pictures_open(report):

@@ -9,12 +9,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from full_disk import full_disk
 from PIL import Image
 
-from topreward_ros.offline.film import overlaid
+from topreward_ros.offline.film import overlaid, write_film
 from topreward_ros.offline.frame_log import FrameLog
 from topreward_ros.offline.report import EpisodeReport, LoggedReading, ReportError
 from topreward_ros.offline.report_files import write_report
+from topreward_ros.whole_file import written_whole
 
 START = 1_700_000_000.0
 """S; the episode's first frame."""
@@ -107,6 +109,15 @@ def test_an_episode_without_readings_is_refused() -> None:
         report([])
 
 
+@pytest.mark.parametrize("room", [100, 4000])  # bytes: for no summary, for no picture and film
+def test_a_full_disk_keeps_the_report_of_before_and_no_half_of_the_new_one(tmp_path, room):
+    write_report(report(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with full_disk(room), pytest.raises(OSError, match="too large"):
+        write_report(report(), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_the_film_is_one_that_every_player_shows(tmp_path: Path) -> None:
     """H.264 in yuv420p, even sides, every kept picture at its own time, the last one held."""
     written = write_report(report(), tmp_path / "new" / "directory")
@@ -192,3 +203,13 @@ def test_a_frame_log_keeps_the_colours() -> None:
     red[:] = (200, 30, 10)
     log.add(0.0, red)
     np.testing.assert_allclose(log.picture(0), red, atol=12)
+
+
+def test_a_film_for_which_there_is_no_room_is_an_error_and_no_half_of_it_is_left(tmp_path):
+    with (
+        full_disk(300),
+        pytest.raises(OSError, match="too large"),
+        written_whole(tmp_path / "film.mp4") as beside,
+    ):
+        write_film(report(), beside)
+    assert not list(tmp_path.iterdir())

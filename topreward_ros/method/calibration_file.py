@@ -19,6 +19,7 @@ from topreward_ros.method.calibration import (
 from topreward_ros.method.success import SuccessError, SuccessSettings
 from topreward_ros.printable import printable, printable_value
 from topreward_ros.small_files import FileRefused, load_yaml, read_small
+from topreward_ros.whole_file import written_whole
 
 FORMAT = "topreward_ros/calibration"
 VERSION = 2
@@ -49,7 +50,8 @@ def save_calibration(calibration: Calibration, path: Path | str) -> None:
         ],
     }
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
-    Path(path).write_text(HEADER + text, encoding="utf-8")
+    with written_whole(Path(path)) as beside:  # a full disk keeps the file of before
+        beside.write_text(HEADER + text, encoding="utf-8")
 
 
 def load_calibration(path: Path | str) -> Calibration:

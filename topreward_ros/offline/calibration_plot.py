@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from topreward_ros.method.calibrating import LabelledEpisode, episode_levels
 from topreward_ros.method.metrics import success_roc
 from topreward_ros.offline.curve import GRID, INK, LOSS, MINUS, MUTED, STYLE, SUCCESS
+from topreward_ros.whole_file import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +34,8 @@ def draw_calibration(
     calibration: Calibration, episodes: Sequence[LabelledEpisode], path: Path
 ) -> None:
     """Draws a calibration into a file, whose suffix says the format; see `calibration_figure`."""
-    with rc_context(STYLE):
-        calibration_figure(calibration, episodes).savefig(path)
+    with rc_context(STYLE), written_whole(path) as beside:
+        calibration_figure(calibration, episodes).savefig(beside)
 
 
 def calibration_figure(calibration: Calibration, episodes: Sequence[LabelledEpisode]) -> Figure:

@@ -15,6 +15,7 @@ from topreward_ros.method.conformal import FalseStopBound
 from topreward_ros.method.metrics import success_roc
 from topreward_ros.method.verifying import Verification
 from topreward_ros.offline.calibration_plot import draw_calibration
+from topreward_ros.whole_file import written_whole
 
 LEAST_DETECTION = 0.5
 """Share of successes detected below which a threshold is warned of."""
@@ -136,4 +137,5 @@ def _finite(value: float) -> float | None:
 
 def _write_json(figures: dict[str, object], path: Path) -> None:
     text = json.dumps(figures, indent=1, allow_nan=False)  # names of files in ASCII
-    path.write_text(text + "\n", encoding="utf-8")
+    with written_whole(path) as beside:
+        beside.write_text(text + "\n", encoding="utf-8")

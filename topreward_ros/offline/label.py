@@ -24,7 +24,6 @@ from topreward_ros.commands import INTERRUPTED
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.offline.episodes.opening import SingleRecording, open_source
-from topreward_ros.offline.labelling.atomic_file import written_whole
 from topreward_ros.offline.labelling.cluster import add_cluster, check_cluster
 from topreward_ros.offline.labelling.csv_file import write_csv
 from topreward_ros.offline.labelling.labeller import Labeller
@@ -36,6 +35,7 @@ from topreward_ros.offline.scoring_options import (
     add_model,
 )
 from topreward_ros.printable import PrintableParser, printable_lines
+from topreward_ros.whole_file import written_whole
 
 if TYPE_CHECKING:
     from topreward_ros.offline.episodes.recorded_episode import EpisodeSource, RecordedEpisode

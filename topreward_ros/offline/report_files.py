@@ -8,6 +8,7 @@ from pathlib import Path
 from topreward_ros.offline.curve import draw_curve
 from topreward_ros.offline.film import write_film, write_gif
 from topreward_ros.offline.report import EpisodeReport
+from topreward_ros.whole_file import written_whole
 
 
 def write_summary(report: EpisodeReport, path: Path) -> None:
@@ -36,5 +37,6 @@ def write_report(report: EpisodeReport, directory: Path, *, gif: bool = False) -
         if gif:
             writers["overlay.gif"] = write_gif
     for name, write in writers.items():
-        write(report, directory / name)
+        with written_whole(directory / name) as path:
+            write(report, path)
     return [directory / name for name in writers]

@@ -6,8 +6,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ from topreward_ros.offline.scoring_options import (
     load_model,
 )
 from topreward_ros.printable import PrintableParser, printable
+from topreward_ros.whole_file import written_whole
 
 if TYPE_CHECKING:
     from topreward_ros.models.contract import VideoScorer
@@ -216,26 +218,30 @@ def _detector(
 def _write(evaluation: Evaluation, videos: dict[str, EpisodeVideo], folder: Path) -> None:
     base = evaluation.variants[0]
     threshold = base.detector.threshold
-    pictures = {"Curves": folder / "curves.png"}
+    pictures: dict[str, Path] = {}
+
+    def draw(title: str, name: str, act: Callable[[Path], object]) -> None:
+        with written_whole(folder / name) as path:
+            act(path)
+            if path.exists():
+                pictures[title] = folder / name
+
     shown = [(each, videos[each.name]) for each in base.episodes if each.name in videos]
-    draw_curves(shown, threshold, pictures["Curves"])
-    if draw_roc(base.episodes, folder / "roc.png"):
-        pictures["ROC"] = folder / "roc.png"
+    draw("Curves", "curves.png", partial(draw_curves, shown, threshold))
+    draw("ROC", "roc.png", partial(draw_roc, base.episodes))
     if any(each.gvl for each, _ in shown):
-        pictures["Percentages of GVL"] = folder / "gvl.png"
-        draw_gvl([each for each, _ in shown], folder / "gvl.png")
+        draw("Percentages of GVL", "gvl.png", partial(draw_gvl, [each for each, _ in shown]))
     tasks = evaluation.by_task(base)
     if len(tasks) > 1:
-        pictures["Tasks in figures"] = folder / "tasks.png"
-        draw_tasks(tasks, folder / "tasks.png")
+        draw("Tasks in figures", "tasks.png", partial(draw_tasks, tasks))
     if any(len(each.answers) > 1 for each in base.episodes):
-        pictures["Instructions against videos"] = folder / "matrix.png"
-        draw_matrix(base.episodes, folder / "matrix.png")
+        draw("Instructions against videos", "matrix.png", partial(draw_matrix, base.episodes))
     if any(each.controls for each in base.episodes):
-        pictures["Controls in time"] = folder / "controls.png"
-        draw_controls(base.episodes, folder / "controls.png")
-    (folder / "report.json").write_text(json.dumps(evaluation.as_json(), indent=1, default=str))
-    (folder / "report.md").write_text(markdown(evaluation, pictures))
+        draw("Controls in time", "controls.png", partial(draw_controls, base.episodes))
+    with written_whole(folder / "report.json") as path:
+        path.write_text(json.dumps(evaluation.as_json(), indent=1, default=str))
+    with written_whole(folder / "report.md") as path:
+        path.write_text(markdown(evaluation, pictures))
     _say(f"the report is {folder / 'report.md'}")
 
 

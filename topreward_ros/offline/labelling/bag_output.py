@@ -14,7 +14,6 @@ from topreward_ros.offline.episodes.recorded_episode import (
     RecordedEpisode,
     SourceError,
 )
-from topreward_ros.offline.labelling.atomic_file import flush
 from topreward_ros.offline.labelling.labelled_bag import (
     MARK,
     BagLabels,
@@ -25,6 +24,7 @@ from topreward_ros.offline.labelling.labelled_bag import (
 from topreward_ros.video.recordings.bag_files import METADATA
 from topreward_ros.video.recordings.bag_messages import read_index
 from topreward_ros.video.recordings.recording import RecordingError
+from topreward_ros.whole_file import flush
 
 if TYPE_CHECKING:
     import argparse

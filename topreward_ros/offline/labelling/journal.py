@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from topreward_ros.offline.episodes.recorded_episode import SourceError
-from topreward_ros.offline.labelling.atomic_file import written_whole
 from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
+from topreward_ros.whole_file import written_whole
 
 SETTINGS_FILE = "settings.json"
 

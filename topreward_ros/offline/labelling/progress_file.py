@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topreward_ros.offline.episodes.recorded_episode import DatasetRows
-from topreward_ros.offline.labelling.atomic_file import written_whole
 from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
+from topreward_ros.whole_file import written_whole
 
 ACCEPTS_WEIGHTS = ("pi0", "pi05", "smolvla", "evo1", "molmoact2", "vla_jepa")
 """LeRobot's policies whose loss takes weights (`reduction="none"`), as of 0.6.2."""

@@ -15,7 +15,6 @@ from topreward_ros.offline.episodes.recorded_episode import (
     RecordedEpisode,
     SourceError,
 )
-from topreward_ros.offline.labelling.atomic_file import written_whole
 from topreward_ros.offline.labelling.bag_output import check_bags, write_bags
 from topreward_ros.offline.labelling.cluster import check_cluster, ray_running
 from topreward_ros.offline.labelling.csv_file import write_csv
@@ -30,6 +29,7 @@ from topreward_ros.offline.labelling.progress_file import (
 )
 from topreward_ros.offline.labelling.weights_file import write_weights
 from topreward_ros.offline.labelling.worker_pool import Numbered, WorkerPool
+from topreward_ros.whole_file import written_whole
 
 _WHERE = ("device", "ray", "workers", "gpus_per_worker")
 LEFT_OUT = ("bag", "output", "progress", "weights", "overwrite", *_WHERE)

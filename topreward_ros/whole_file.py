@@ -12,17 +12,18 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Gives a path beside `path` to write to; at the end it takes its place.
+    """Gives a path beside `path`, of the same suffix, to write to; at the end it takes its place.
 
-    What fails meanwhile leaves `path` as it was, and nothing beside it; what a killed process has
-    left there goes.
+    What fails meanwhile, as on a full disk, leaves `path` as it was, and nothing beside it; what a
+    killed process has left there goes. Where nothing was written, `path` stays too.
     """
     _clear(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield beside
-        flush(beside)
-        beside.replace(path)
+        if beside.exists():
+            flush(beside)
+            beside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
@@ -30,8 +31,9 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def _clear(path: Path) -> None:
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        process = left.name.rsplit(".", 2)[1]
+    stem, suffix = glob.escape(path.stem), glob.escape(path.suffix)
+    for left in path.parent.glob(f".{stem}.*.part{suffix}"):
+        process = left.name.removesuffix(f".part{path.suffix}").rpartition(".")[2]
         if process.isdecimal() and not _runs(int(process)):
             left.unlink(missing_ok=True)
 
