@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import time
 from pathlib import Path
@@ -68,6 +69,27 @@ def test_a_manager_that_is_killed_while_a_stop_action_hangs_runs_it_when_it_is_s
         assert not lab.happened("recovered", episode.episode_id), "it was taken over once more"
         assert not lab.happened("stopped", episode.episode_id), "it ended twice"
     assert json.loads(next(tmp_path.glob("topreward/owed_stops/*")).read_text()) == []
+
+
+def test_a_disk_that_becomes_full_is_told_and_stops_nothing(model, tmp_path):
+    """For both processes: neither the log nor what is owed can be written any more."""
+    with processes(model, tmp_path, manager=ACTIONS) as lab:
+        for name in ("/owed_arm/first", ARM, "/owed_arm/last"):
+            lab.robot.trigger(name)
+        assert lab.begin().success and lab.stop_it(run_stop_actions=True).success  # all are found
+        for process in lab.processes.values():
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        lab.told.clear()
+        lab.robot.calls.clear()
+        for _ in range(2):
+            lab.readings.clear()
+            assert lab.begin().success
+            lab.wait(lambda: lab.readings)
+            assert lab.stop_it(run_stop_actions=True).success
+        assert len(lab.robot.calls) == 6
+        lab.wait(lambda: len(lab.happened("stopped")) == 2)
+        (fault,) = lab.happened("fault")
+        assert "cannot be written (File too large)" in fault.detail
 
 
 def leave(name: str, *stops: OwedStop) -> Path:

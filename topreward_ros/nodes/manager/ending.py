@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.task import Future
 
+from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.manager.managed_episode import ManagedEpisode
 from topreward_ros.nodes.manager.outputs import ManagerOutputs
 from topreward_ros.nodes.manager.owed_stops import OwedStop, OwedStops
@@ -119,7 +120,7 @@ class EpisodeEnding:
             )
         )
         if self._owed.problem and self._owed.problem != former:
-            self._log.warning(self._owed.problem)
+            self._outputs.trouble(episode, EpisodeEvent.FAULT, "", self._owed.problem)
 
     async def _deactivate(self) -> None:
         """Also where no state is known: an answer may only have been lost."""
