@@ -137,7 +137,7 @@ class Episode:
     def __init__(
         self, scorer: VideoScorer, instruction: str, settings: EpisodeSettings | None = None
     ) -> None:
-        """Starts a session of the scorer; the episode before must not be used any more.
+        """Starts a session of the scorer; see `VideoScorer.start` on what becomes of others.
 
         Args:
             scorer: the model.

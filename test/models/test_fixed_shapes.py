@@ -33,7 +33,7 @@ def fixed(checkpoint, **options):
 
 
 def updates_of(scorer):
-    return scorer._memory.main.fixed
+    return scorer._memories[0].main.fixed
 
 
 def steps_of(scorer):

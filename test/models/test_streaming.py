@@ -189,7 +189,7 @@ def test_thousands_of_pairs_stay_exact_and_take_no_more_memory(small):
     limit, frames = 8, 4001
     scorer = load(small, max_pairs=limit)
     session, yardstick = scorer.start(), public(small, max_pairs=limit).start()
-    held = [layer.keys.data_ptr() for layer in scorer._memory.main._cache.layers]
+    held = [layer.keys.data_ptr() for layer in scorer._memories[0].main._cache.layers]
     worst = 0.0
     for count, (frame, stamp) in enumerate(zip(*episode(frames), strict=True), start=1):
         session.append(frame, stamp)
@@ -200,7 +200,7 @@ def test_thousands_of_pairs_stay_exact_and_take_no_more_memory(small):
             worst = max(worst, abs(score - yardstick.log_prob(TASKS[0])))
         assert len(session.kept_units) < limit
     assert worst <= TOLERANCE["float32"]
-    assert [layer.keys.data_ptr() for layer in scorer._memory.main._cache.layers] == held
+    assert [layer.keys.data_ptr() for layer in scorer._memories[0].main._cache.layers] == held
 
 
 def test_memory_is_taken_at_configure_and_an_episode_takes_no_more(small):

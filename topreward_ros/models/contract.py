@@ -17,6 +17,10 @@ class ModelError(RuntimeError):
     """A model that cannot be loaded or run as asked; the message says why and what to do."""
 
 
+class SessionReplaced(RuntimeError):
+    """A session whose memory another one has by now; it can be asked nothing any more."""
+
+
 class Rewind(str, Enum):
     """How a family takes tokens back out of its cache."""
 
@@ -82,6 +86,7 @@ class VideoSession(Protocol):
 
         Raises:
             ValueError: wrong shape, type or order.
+            SessionReplaced: another session has taken this one's memory.
         """
 
     def log_prob(self, instruction: str) -> float:
@@ -89,6 +94,7 @@ class VideoSession(Protocol):
 
         Raises:
             ValueError: no frame has been appended, or the instruction is too long.
+            SessionReplaced: another session has taken this one's memory.
         """
 
     def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
@@ -102,7 +108,7 @@ class VideoSession(Protocol):
 
 
 class VideoScorer(Protocol):
-    """One loaded model. Belongs to one thread; has one running session at a time."""
+    """One loaded model, for one thread; it has as many sessions at a time as it was made for."""
 
     name: str
     """What was asked for: `demo`, a hub id, a directory."""
@@ -120,7 +126,11 @@ class VideoScorer(Protocol):
     capabilities: Capabilities
 
     def start(self) -> VideoSession:
-        """Starts an episode. A session started before must not be used any more."""
+        """Starts an episode.
+
+        It takes the memory of a session that is gone; where there is none, that of the one which
+        began first, which from then on refuses with `SessionReplaced`.
+        """
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class LocalScorer:
         *,
         streaming: bool = True,
         fixed_shapes: bool = False,
+        sessions: int = 1,
     ) -> None:
         """Allocates the memory of all later episodes.
 
@@ -47,12 +48,15 @@ class LocalScorer:
             max_pairs: units of frames that are kept at most.
             streaming: False recomputes every score from scratch, as a yardstick.
             fixed_shapes: run updates in fixed shapes where that can be, recorded on a GPU.
+            sessions: that may run at a time, each with caches of its own.
 
         Raises:
             ModelError: the memory cannot be had.
-            ValueError: `max_pairs` is odd or too small.
+            ValueError: `max_pairs` is odd or too small, or there is to be no session.
         """
         Thinning(max_pairs)
+        if sessions < 1:
+            raise ValueError(f"sessions is {sessions}; expected 1 or more.")
         self.name = name
         self.backbone = backbone
         self.frame_size = backbone.frame_size
@@ -62,22 +66,23 @@ class LocalScorer:
         self.sample_rate = settings.sample_rate
         self.motion_threshold = settings.motion_threshold
         self.max_pairs = max_pairs
+        self.sessions = sessions
         self.fingerprint = _fingerprint(backbone)
         if fixed_shapes:
             backbone.fix_shapes()
-        self._memory = self._allocate(fixed_shapes) if streaming else None
+        # In the order in which their sessions began.
+        self._memories = self._allocate(fixed_shapes) if streaming else []
 
     def start(self) -> VideoSession:
-        """Starts an episode; the one before must not be used any more."""
-        if self._memory is None:
+        """Starts an episode; see `VideoScorer.start`."""
+        if not self._memories:
             return RecomputeSession(self.backbone, self.max_pairs)
-        if not self.capabilities.kv_append:
-            return VisionCacheSession(self.backbone, self._memory.main, self.max_pairs)
-        return StreamingSession(self.backbone, self._memory)
+        kind = StreamingSession if self.capabilities.kv_append else VisionCacheSession
+        return kind(self.backbone, self._next_memory())
 
     @torch.inference_mode()
     def rehearse(self) -> None:
-        """Runs updates whose scores nobody needs; ends the running session.
+        """Runs updates whose scores nobody needs; of several sessions it ends one.
 
         A device chooses kernels, takes memory and records graphs when it first runs them, for which
         no reading should have to wait.
@@ -85,19 +90,36 @@ class LocalScorer:
         session, frame = self.start(), np.zeros((*self.frame_size, 3), np.uint8)
         session.append(frame, 0.0)
         session.log_prob(REHEARSED[0])
-        if self._memory is not None and self._memory.main.fixed is not None:
-            frames = unit_of([frame], [0.0], self.capabilities.frames_per_unit, 0)
-            unit = self.backbone.unit(frames)
-            for instruction in REHEARSED:
-                self._memory.main.rehearse(unit, self.backbone.suffix(instruction))
+        for memory in self._memories:
+            if memory.main.fixed is not None:
+                frames = unit_of([frame], [0.0], self.capabilities.frames_per_unit, 0)
+                unit = self.backbone.unit(frames)
+                for instruction in REHEARSED:
+                    memory.main.rehearse(unit, self.backbone.suffix(instruction))
 
-    def _allocate(self, fixed_shapes: bool) -> VideoMemory:
+    def _next_memory(self) -> VideoMemory:
+        """Returns a free memory, else the one whose session began first."""
+        memory = next((one for one in self._memories if one.free), self._memories[0])
+        self._memories.remove(memory)
+        self._memories.append(memory)
+        return memory
+
+    def _allocate(self, fixed_shapes: bool) -> list[VideoMemory]:
         with torch.inference_mode():
             needed = memory_bytes(self.backbone, self.max_pairs)
             free = free_bytes(self.backbone.device)
             if needed > free:
                 raise ModelError(self._too_large(needed, free))
-        return VideoMemory(self.backbone, self.max_pairs, fixed_shapes=fixed_shapes)
+            if self.sessions * needed > free:
+                raise ModelError(
+                    f"{self.sessions} sessions take {self.sessions * needed // MEBIBYTE} MiB of "
+                    f"cache beside the model, and {free // MEBIBYTE} MiB are free: "
+                    f"{free // needed} fit, or more with a smaller max_pairs or frame_size."
+                )
+        return [
+            VideoMemory(self.backbone, self.max_pairs, fixed_shapes=fixed_shapes)
+            for _ in range(self.sessions)
+        ]
 
     def _too_large(self, needed: int, free: int) -> str:
         fitting = self.max_pairs

@@ -54,6 +54,7 @@ def load_scorer(
     streaming: bool = True,
     fixed_shapes: bool | None = None,
     rehearse: bool = False,
+    sessions: int = 1,
 ) -> VideoScorer:
     """Loads a model.
 
@@ -72,6 +73,7 @@ def load_scorer(
             cannot be recorded runs as it comes, and the log says why. None: on a GPU.
         rehearse: run updates before the first episode, so that none of its readings waits for what
             a device does only once.
+        sessions: episodes that may run at a time, each with caches of its own.
 
     Raises:
         ModelError: it cannot be loaded as asked; the message says why and what to do.
@@ -104,7 +106,13 @@ def load_scorer(
                 settings = replace(settings, success_threshold=None)
             fixed = place.type == "cuda" if fixed_shapes is None else fixed_shapes
             scorer = LocalScorer(
-                model, backbone, settings, max_pairs, streaming=streaming, fixed_shapes=fixed
+                model,
+                backbone,
+                settings,
+                max_pairs,
+                streaming=streaming,
+                fixed_shapes=fixed,
+                sessions=sessions,
             )
             if rehearse:
                 scorer.rehearse()

@@ -28,9 +28,10 @@ class StreamingSession:
 
         Args:
             backbone: the model.
-            memory: its caches; a session that used them before must not be used any more.
+            memory: its caches; a session that used them before refuses from now on.
         """
-        memory.clear()
+        memory.begin(self)
+        self._memory = memory
         self._backbone = backbone
         self._order = FrameOrder(backbone.frame_size)
         self._size = backbone.capabilities.frames_per_unit
@@ -53,6 +54,7 @@ class StreamingSession:
 
     def append(self, frame: NDArray[np.uint8], stamp: float) -> None:
         """Adds the next frame; see `VideoSession.append`."""
+        self._memory.check(self)
         self._order.check(frame, stamp)
         self._loose.append((frame.copy(), stamp))
 
@@ -63,6 +65,7 @@ class StreamingSession:
     @torch.inference_mode()
     def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Returns one log-probability per instruction, in nats, shape (n,)."""
+        self._memory.check(self)
         self._order.require_frames()
         if not instructions:
             return np.empty(0)
@@ -78,6 +81,7 @@ class StreamingSession:
     @torch.inference_mode()
     def settle(self) -> None:
         """Brings the shadow up to the video; see `VideoSession.settle`."""
+        self._memory.check(self)
         index = self._thinning.feed_shadow()
         if index is not None:
             self._shadow.append([self._lasting.get(index)])

@@ -1,14 +1,15 @@
-"""The caches of one scorer, allocated once and used by one session after the other."""
+"""Caches of a scorer, allocated once and used by one session after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from topreward_ros.models.backbone import MAX_SUFFIX_TOKENS, Backbone, Chunk
-from topreward_ros.models.contract import Rewind
+from topreward_ros.models.contract import Rewind, SessionReplaced
 from topreward_ros.models.streaming.branch_mask import Branch, branch_mask
 from topreward_ros.models.streaming.fixed_updates import FixedUpdates
 from topreward_ros.models.streaming.unit_store import UnitStore, store_bytes
@@ -136,7 +137,7 @@ class Track:
 
 
 class VideoMemory:
-    """A main cache, and a shadow that takes over when the video is thinned.
+    """A main cache, and a shadow that takes over when the video is thinned; of one session.
 
     Attributes:
         main: what is scored.
@@ -152,12 +153,27 @@ class VideoMemory:
         self.main = Track(backbone, tokens, fixed_shapes=fixed_shapes)
         self.shadow = Track(backbone, _shadow_tokens(backbone, max_units))
         self.lasting = UnitStore(backbone, _lasting_units(backbone, max_units))
+        self._holder: Callable[[], object | None] = lambda: None
 
-    def clear(self) -> None:
-        """Forgets the video of the last session."""
+    @property
+    def free(self) -> bool:
+        """Whether the session that it was of is gone."""
+        return self._holder() is None
+
+    def begin(self, session: object) -> None:
+        """Forgets the video of the last session, and is another's from now on."""
+        self._holder = weakref.ref(session)
         self.main.clear()
         self.shadow.clear()
         self.lasting.clear()
+
+    def check(self, session: object) -> None:
+        """Raises SessionReplaced where another session has it by now."""
+        if self._holder() is not session:
+            raise SessionReplaced(
+                "This session was replaced: its scorer has started another one in its memory. Load "
+                "the scorer for more sessions, or start this video anew."
+            )
 
 
 def memory_bytes(backbone: Backbone, max_units: int) -> int:

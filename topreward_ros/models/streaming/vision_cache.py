@@ -15,28 +15,30 @@ from numpy.typing import NDArray
 from topreward_ros.models.backbone import Backbone, Chunk
 from topreward_ros.models.streaming.questions import Questions
 from topreward_ros.models.streaming.recompute import RecomputeSession
-from topreward_ros.models.streaming.video_memory import Track
+from topreward_ros.models.streaming.video_memory import VideoMemory
 
 
 class VisionCacheSession(RecomputeSession):
     """One episode's video as features of its frames."""
 
-    def __init__(self, backbone: Backbone, track: Track, max_units: int) -> None:
+    def __init__(self, backbone: Backbone, memory: VideoMemory) -> None:
         """Takes the cache over from whatever session used it before.
 
         Args:
             backbone: the model.
-            track: a cache; a session that used it before must not be used any more.
-            max_units: units of frames kept at most, thinned as a streaming session does.
+            memory: its caches, of which one is used; a session that used them before refuses from
+                now on. It says how many units are kept, thinned as a streaming session does.
         """
-        super().__init__(backbone, max_units)
-        self._track = track
+        super().__init__(backbone, memory.max_units)
+        memory.begin(self)
+        self._memory, self._track = memory, memory.main
         self._questions = Questions(backbone)
         self._features: dict[tuple[float, ...], Chunk] = {}
 
     @torch.inference_mode()
     def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Returns one log-probability per instruction, in nats, shape (n,)."""
+        self._memory.check(self)
         video = {unit.stamps: unit for unit in self.video()}
         groups = list(self._questions.groups(instructions))
         if list(video) != list(self._features):
