@@ -133,6 +133,31 @@ WIDE = _shallow(PUBLISHED["Qwen3-VL-8B"], layers=2)
 At the same number of tokens, attention weighs five times as much in MIDSIZE as in the 8B.
 """
 
+LONG = {
+    **MIDSIZE,
+    "text_config": {
+        **MIDSIZE["text_config"],
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "head_dim": 128,
+        "rope_parameters": PUBLISHED["Qwen3-VL-8B"]["text_config"]["rope_parameters"],
+    },
+    "vision_config": {
+        **MIDSIZE["vision_config"],
+        "depth": 2,
+        "out_hidden_size": 1024,
+        "deepstack_visual_indexes": [0],
+    },
+}
+"""For episodes of thousands of frames on a CPU: attention weighs in it about as in the 8B.
+
+How much it weighs beside the rest of a layer goes with tokens over width. Of 2,000 frames that is
+16 here (16 tokens a pair of 64 x 64 px), and 19 in the 8B (76 a pair of 256 x 256 px).
+"""
+
 
 def write_config(config: dict[str, object], directory: Path) -> None:
     """Writes what `random:<directory>` needs."""
