@@ -153,6 +153,12 @@ def test_no_module_is_too_long_to_be_one_concept() -> None:
     assert not {str(path): n for path, n in lengths.items() if n > LONGEST_MODULE}
 
 
+def test_names_of_test_files_are_unique() -> None:
+    """Pytest imports them by these alone, and refuses a second one."""
+    names = [path.name for path in (ROOT / "test").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)
+
+
 def test_no_folder_is_a_wall() -> None:
     folders = Counter(path.parent for path in MODULES)
     assert not {str(folder): n for folder, n in folders.items() if n > 26}  # 25 and `__init__`

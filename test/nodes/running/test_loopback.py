@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,9 @@ def sockets(pid: int) -> set[str]:
     """Local addresses, as the kernel writes them, of a process's sockets of the internet."""
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").glob("*"):
-        match = re.fullmatch(r"socket:\[(\d+)\]", str(link.readlink()))
-        inodes |= {match[1]} if match else set()
+        with suppress(FileNotFoundError):  # one that has just been closed
+            match = re.fullmatch(r"socket:\[(\d+)\]", str(link.readlink()))
+            inodes |= {match[1]} if match else set()
     rows = [
         line.split() for table in TABLES if Path(f"/proc/{pid}/net/{table}").exists()
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
@@ -74,7 +76,7 @@ def test_the_demo_binds_to_loopback_alone_and_works(tmp_path: Path) -> None:
 
 def test_localhost_alone_listens_on_all_interfaces() -> None:
     """Why the demo does more, and what docs/security.md says of other programs."""
-    program = "import rclpy, time; rclpy.init(); rclpy.create_node('a'); time.sleep(2)"
+    program = "import rclpy, time; rclpy.init(); n = rclpy.create_node('a'); time.sleep(4)"
     _, seen = watched(
         [sys.executable, "-c", program], {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     )
