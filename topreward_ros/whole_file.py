@@ -11,18 +11,24 @@ from pathlib import Path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Gives a path beside `path`, of the same suffix, to write to; at the end it takes its place.
 
     What fails meanwhile, as on a full disk, leaves `path` as it was, and nothing beside it; what a
     killed process has left there goes. Where nothing was written, `path` stays too.
+
+    Args:
+        path: the file.
+        durable: wait until it is on disk. What a process has handed over survives its own end
+            without that, and not the machine's.
     """
     _clear(path)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield beside
         if beside.exists():
-            flush(beside)
+            if durable:
+                flush(beside)
             beside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from topreward_ros.small_files import FileRefused, read_small
+from topreward_ros.whole_file import written_whole
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,10 @@ class OwedStops:
 
     def _write(self) -> None:
         """Without waiting for the disk: a killed process loses nothing that it has handed over."""
-        beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps([asdict(one) for one in self._owed.values()]))
-            beside.replace(self._path)
+            with written_whole(self._path, durable=False) as beside:
+                beside.write_text(json.dumps([asdict(one) for one in self._owed.values()]))
             self.problem = ""
         except OSError as error:
             self.problem = (
