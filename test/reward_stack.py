@@ -185,8 +185,9 @@ class Tester:
         return next((s for name, s in self.statuses.items() if name.endswith(part)), None)
 
     def values(self, part: str) -> dict[str, str]:
-        """Returns the values of that status."""
-        return {item.key: item.value for item in self.status(part).values}
+        """Returns the values of that status; none where it has not been told yet."""
+        status = self.status(part)
+        return {item.key: item.value for item in status.values} if status else {}
 
     def _client(self, kind: type, service: str) -> Client:
         name = service if service.startswith("/") else f"{self._name}/{service}"

@@ -120,7 +120,7 @@ class RobotSide(ManagerSide, Tester):
         """Shows 0.25 s of camera time every 0.05 s."""
         self._shown += 1
         for number, (camera, kind) in enumerate(self._cameras):
-            stamp, seed = START + self._shown / 4, self._shown % 5 + 10 * number
+            stamp, seed = START + self._shown / 4, 2 * self._shown + number
             camera.publish(image(stamp, seed) if kind is Image else jpeg(stamp, seed))
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 import uuid
 from collections.abc import Callable
 from typing import NamedTuple
 
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from std_msgs.msg import String
 
 from topreward_ros.nodes.messages import latched
@@ -20,6 +22,8 @@ from topreward_ros.nodes.printable_node import PrintableNode
 
 GRACE = 3.0
 """s from a node's start until its name is its own: within it the others on the graph are heard."""
+PARTING = 2.0
+"""s, at most, that a node which leaves waits until the one that stays has heard of it."""
 TOPIC = "~/name_claim"
 NEW, HOLDS = "new", "holds"
 
@@ -84,6 +88,7 @@ class NameClaim:
             return
         name = self._node.get_fully_qualified_name()
         if not self._own.stays(other):
+            self._be_heard()
             self._node.leave(
                 f"{other.where} has the name {name} already; two of one name would both act. End "
                 "it, or give this one another name or namespace."
@@ -92,6 +97,16 @@ class NameClaim:
             self._told.add(other.key)
             self._say()
             self._kept(f"{other.where} came with the name {name} too, and has to go.")
+
+    def _be_heard(self) -> None:
+        """Waits for the others to get this node's claim, which is gone from the graph with it."""
+        end = time.monotonic() + PARTING
+        topic = self._publisher.topic_name
+        while (left := end - time.monotonic()) > 0:
+            if self._publisher.get_subscription_count() >= self._node.count_publishers(topic):
+                self._publisher.wait_for_all_acked(Duration(seconds=left))
+                return
+            time.sleep(0.01)
 
     def _named_alike(self) -> bool:
         """Whether only nodes of this name speak on the topic: others claim nothing."""
