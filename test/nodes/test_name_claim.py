@@ -60,7 +60,8 @@ def test_a_second_process_of_the_name_leaves_and_the_first_goes_on(lab: Lab, nam
     lab.processes[name] = first
     assert second.returncode == 1
     assert f"process {first.pid}" in lab.said(name) and "has the name" in lab.said(name)
-    told = f"process {second.pid} on {socket.gethostname()} came with the name {lab.namespace}/{name}"
+    came = f"process {second.pid} on {socket.gethostname()} came with the name"
+    told = f"{came} {lab.namespace}/{name}"
 
     def faults() -> list[str]:
         return [fault.detail for fault in lab.happened("fault") if told in fault.detail]
