@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from topreward_ros.models.backbone import Backbone, units_of
+from topreward_ros.models.backbone import Backbone
+from topreward_ros.models.video_unit import units_of
 
 WINDOW = 16
 PAIR = 2

@@ -34,6 +34,7 @@ def write_calibration(
         "layout": "row",
         "camera_max_age": 0.5,
         "max_pairs": 64,
+        "backend": scorer.backend.name,
         "motion_threshold": 4.0,
         **other,
     }

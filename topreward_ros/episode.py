@@ -98,6 +98,8 @@ class Reading:
         seen: whether every camera's picture in the newest frame is a new one.
         instruction: the task that was asked about.
         log_prob: nat; NaN when the model gave no number.
+        censored: whether that is because the service tells the most probable tokens alone, and the
+            answer is none of them.
         progress: 0..1.
         progress_source: `calibrated` or `running`.
         reward: of this step, without unit.
@@ -119,6 +121,7 @@ class Reading:
     seen: bool
     instruction: str
     log_prob: float
+    censored: bool
     progress: float
     progress_source: str
     reward: float
@@ -150,6 +153,7 @@ class Episode:
         self._instruction = validate_instruction(instruction)
         self._settings = settings or EpisodeSettings()
         self._session = scorer.start()
+        self._censored = scorer.backend.censored
         self._first = self._last = self._read_to = math.nan
         self._log_prob = math.nan
         self._scored: tuple[int, str] | None = None
@@ -256,6 +260,7 @@ class Episode:
             seen=self._seen,
             instruction=self._instruction,
             log_prob=log_prob,
+            censored=self._censored and math.isnan(log_prob),
             progress=progress,
             progress_source=base.progress.source,
             reward=base.reward.step(progress),

@@ -30,7 +30,7 @@ from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.method.verifying import VerificationError, verify
 
 TASK = "put the red cube on the green disc"
-SETUP = ScoringSetup("demo", "a1b2c3", "raw", (96, 96), 2.0, 2, "row", 0.5, 256)
+SETUP = ScoringSetup("demo", "a1b2c3", "raw", (96, 96), 2.0, 2, "row", 0.5, 256, "local float32")
 DETECTOR = SuccessSettings(window=2, hold=0.5, min_duration=1.0)
 BOUND = FalseStopBound(rate=0.1, confidence=0.9)
 
@@ -312,8 +312,8 @@ def test_a_saved_calibration_is_read_back_as_it_was(tmp_path):
     ("where", "value", "sentence"),
     [
         (["format"], "other", "not a calibration"),
-        (["version"], 3, "version 3"),
-        (["version"], 1, "version 1, and 2 is read here; calibrate again"),
+        (["version"], 4, "version 4"),
+        (["version"], 1, "version 1, and 3 is read here; calibrate again"),
         (["setup", "frame_size"], [96], "setup.frame_size is .96.; expected .height, width."),
         (["setup", "fingerprint"], None, "setup.fingerprint"),
         (["setup", "camera"], "wrist", "setup.camera is unknown"),
@@ -374,12 +374,26 @@ def test_a_calibration_holds_for_its_own_setup_and_for_a_stricter_detector():
         ({"layout": "main_inset"}, "layout was row, now main_inset"),
         ({"camera_max_age": 0.1}, "camera age limit was 0.5, now 0.1"),
         ({"max_pairs": 64}, "max_pairs was 256, now 64"),
+        ({"backend": "local bfloat16"}, 'the backend was "local float32", now "local bfloat16"'),
     ],
 )
 def test_another_setup_is_refused_by_what_differs(change, named):
     calibration = calibrate(episodes(), SETUP, DETECTOR, BOUND)
     with pytest.raises(CalibrationMismatch, match=named):
         calibration.check(replace(SETUP, **change), DETECTOR)
+
+
+def test_a_file_from_before_backends_were_noted_holds_for_models_of_this_machine(tmp_path):
+    path = tmp_path / "calibration.yaml"
+    save_calibration(calibrate(episodes(), SETUP, DETECTOR, BOUND), path)
+    document = yaml.safe_load(path.read_text())
+    del document["setup"]["backend"]
+    path.write_text(yaml.safe_dump({**document, "version": 2}))
+    calibration = load_calibration(path)
+    for backend in ("local float32", "local bfloat16 int8"):
+        calibration.check(replace(SETUP, backend=backend), DETECTOR)
+    with pytest.raises(CalibrationMismatch, match='the backend was "local", now "vllm'):
+        calibration.check(replace(SETUP, backend="vllm 0.32.0 float32"), DETECTOR)
 
 
 def test_one_camera_may_have_any_layout_and_age_limit():

@@ -146,7 +146,7 @@ def test_the_calibration_is_accepted_by_a_node_with_the_same_model_and_no_other(
     setup = ScoringSetup(
         scorer.name, scorer.fingerprint, scorer.prompt_form.value, scorer.frame_size,
         scorer.sample_rate, cameras=1, layout="row", camera_max_age=0.5, max_pairs=64,
-        motion_threshold=4.0,
+        backend="local float32", motion_threshold=4.0,
     )  # fmt: skip
     calibration.check(setup, SuccessSettings())
     larger = load_scorer(str(checkpoint), device="cpu", frame_size=(96, 96))

@@ -14,7 +14,7 @@ from topreward_ros.method.verifying import verify
 from topreward_ros.offline.calibration_plot import calibration_figure
 from topreward_ros.offline.calibration_report import calibration_lines, verification_lines
 
-SETUP = ScoringSetup("model", "f" * 16, "native", (64, 64), 2.0, 1, "row", 0.5, 64)
+SETUP = ScoringSetup("model", "f" * 16, "native", (64, 64), 2.0, 1, "row", 0.5, 64, "local float32")
 BOUND = FalseStopBound(0.1, 0.9)
 FRAMES = 24
 

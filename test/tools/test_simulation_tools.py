@@ -16,9 +16,9 @@ from tools.instructions import COLOURS, all_instructions
 from tools.train_demo import Trainer
 from tools.training_pace import Workers
 from topreward_ros.method.prompt import Prompt, PromptForm
-from topreward_ros.models.backbone import units_of
 from topreward_ros.models.families.qwen3_vl import Qwen3VL
 from topreward_ros.models.families.qwen_patches import patchify
+from topreward_ros.models.video_unit import units_of
 
 FRAMES = 7
 

@@ -22,6 +22,8 @@ _OF_FRAMES = {
     "cameras": "number of cameras",
 }
 """What decides the log-probs beside the weights, in words."""
+LOCAL = "local"
+"""The backend of files from before backends were noted: a model of this machine, in some format."""
 _OF_SEVERAL_CAMERAS = {"layout": "layout", "camera_max_age": "camera age limit"}
 
 
@@ -56,6 +58,7 @@ class ScoringSetup:
         layout: how they share it; as camera_max_age, it decides nothing where there is only one.
         camera_max_age: s between the pictures of a frame.
         max_pairs: pairs of frames kept at most.
+        backend: name of what ran the model, its number format and settings (`Backend.name`).
         motion_threshold: grey levels of the motion gate; None: off.
     """
 
@@ -68,6 +71,7 @@ class ScoringSetup:
     layout: str
     camera_max_age: float
     max_pairs: int
+    backend: str
     motion_threshold: float | None = None
 
 
@@ -183,6 +187,8 @@ class Calibration:
                 f'"{ours.model}" ({ours.fingerprint})',
                 f'"{theirs.model}" ({theirs.fingerprint})',
             )
+        if not _same_backend(self.setup.backend, setup.backend):
+            yield "the backend", f'"{self.setup.backend}"', f'"{setup.backend}"'
         several = max(setup.cameras, self.setup.cameras) > 1
         for name, words in (_OF_FRAMES | _OF_SEVERAL_CAMERAS if several else _OF_FRAMES).items():
             ours, theirs = getattr(self.setup, name), getattr(setup, name)
@@ -196,3 +202,7 @@ class Calibration:
             ours, theirs = getattr(self.detector, name), getattr(detector, name)
             if theirs < ours:
                 yield f"the success {name.replace('_', ' ')}", f"{ours} s", f"{theirs} s"
+
+
+def _same_backend(noted: str, now: str) -> bool:
+    return noted == now or (noted == LOCAL and now.split()[0] == LOCAL)

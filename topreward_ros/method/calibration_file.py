@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from topreward_ros.method.calibration import (
+    LOCAL,
     Calibration,
     CalibrationError,
     Interval,
@@ -22,7 +23,9 @@ from topreward_ros.small_files import FileRefused, load_yaml, read_small
 from topreward_ros.whole_file import written_whole
 
 FORMAT = "topreward_ros/calibration"
-VERSION = 2
+VERSION = 3
+WITHOUT_BACKEND = 2
+"""The version before, whose setup did not say what ran the model."""
 LARGEST_NUMBER = 10**12
 """What no count, log-prob or time comes near, and every float can hold."""
 HEADER = (
@@ -74,6 +77,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise CalibrationError(f"{error}; make it again.") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise CalibrationError(f'it is not a calibration; expected "format: {FORMAT}" in it.')
+    if document.get("version") == WITHOUT_BACKEND and isinstance(document.get("setup"), dict):
+        return {**document, "setup": {"backend": LOCAL, **document["setup"]}}
     if document.get("version") != VERSION:
         raise CalibrationError(
             f"it has version {printable_value(document.get('version'))}, and {VERSION} is read "
@@ -173,6 +178,7 @@ _SETUP: dict[str, Callable[[object], Any]] = {
     "layout": _text,
     "camera_max_age": _number,
     "max_pairs": _count,
+    "backend": _text,
     "motion_threshold": _optional_number,
 }
 _DETECTOR: dict[str, Callable[[object], Any]] = {

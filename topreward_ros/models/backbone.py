@@ -19,24 +19,10 @@ from topreward_ros.method.prompt import ChatMarkup, Prompt
 from topreward_ros.models.answer import answer_log_probs
 from topreward_ros.models.contract import Capabilities
 from topreward_ros.models.runtime.kv_cache import PreallocatedCache
+from topreward_ros.models.video_unit import VideoUnit
 
 MAX_SUFFIX_TOKENS = 1152
 """Room for the text after the video: the question and the longest instruction that is taken."""
-
-
-@dataclass(frozen=True)
-class VideoUnit:
-    """Frames that are encoded together.
-
-    Attributes:
-        frames: (frames_per_unit, height, width, 3) uint8 RGB.
-        stamps: the frames' times in seconds since the episode's start.
-        number: how many units came before in the episode, the dropped ones included.
-    """
-
-    frames: NDArray[np.uint8]
-    stamps: tuple[float, ...]
-    number: int
 
 
 @dataclass(frozen=True)
@@ -187,25 +173,3 @@ class Backbone(ABC):
     def answer(self, hidden: torch.Tensor) -> torch.Tensor:
         """Returns (n,) log-probabilities of the answer for (n, hidden) states."""
         return answer_log_probs(hidden, self.model.lm_head, self.answer_id)
-
-
-def unit_of(
-    frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], size: int, number: int
-) -> VideoUnit:
-    """Makes one unit of up to `size` frames; one that is short of frames repeats its last."""
-    missing = size - len(frames)
-    return VideoUnit(
-        np.stack([*frames, *[frames[-1]] * missing]),
-        (*stamps, *[stamps[-1]] * missing),
-        number,
-    )
-
-
-def units_of(
-    frames: Sequence[NDArray[np.uint8]], stamps: Sequence[float], size: int
-) -> list[VideoUnit]:
-    """Cuts a whole video into units; the last one may repeat its last frame."""
-    return [
-        unit_of(frames[i : i + size], stamps[i : i + size], size, i // size)
-        for i in range(0, len(frames), size)
-    ]

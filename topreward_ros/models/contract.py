@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topreward_ros.method.prompt import PromptForm
+from topreward_ros.models.server_health import ServerHealth
 
 
 class ModelError(RuntimeError):
@@ -44,6 +45,28 @@ class Capabilities:
     frames_per_unit: int
     kv_append: bool
     rewind: Rewind
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where a model runs, and what its log-probabilities are worth.
+
+    Attributes:
+        name: of what decides them beside the weights: the engine, its number format, its settings.
+            A calibration holds under one.
+        exact: each is that of one whole forward pass over all frames that are kept, to the rounding
+            of the number format.
+        flat: an update costs the same at any length of the video.
+        resend: the video lies on a server, which may lose it; then it is sent again as a whole.
+        censored: the service tells the most probable tokens alone; a log-probability of another is
+            NaN, and means that it is below all that are told.
+    """
+
+    name: str
+    exact: bool
+    flat: bool
+    resend: bool = False
+    censored: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +115,10 @@ class VideoSession(Protocol):
     def log_prob(self, instruction: str) -> float:
         """Returns log p(answer | video so far, instruction) in nats, at most 0.
 
+        NaN where the model gave no number, or a censored backend none that is told.
+
         Raises:
+            ModelError: the model's server refuses, or stays away.
             ValueError: no frame has been appended, or the instruction is too long.
             SessionReplaced: another session has taken this one's memory.
         """
@@ -113,7 +139,8 @@ class VideoScorer(Protocol):
     name: str
     """What was asked for: `demo`, a hub id, a directory."""
     fingerprint: str
-    """Names weights, prompt and frame size; a calibration holds for one fingerprint."""
+    """Names weights, prompt and frame size, as far as this machine can see them; a calibration
+    holds for one fingerprint."""
     frame_size: tuple[int, int]
     """(height, width) in px that sessions expect."""
     prompt_form: PromptForm
@@ -124,6 +151,9 @@ class VideoScorer(Protocol):
     motion_threshold: float | None
     """Grey levels of the motion gate that its own success threshold was chosen with; None: none."""
     capabilities: Capabilities
+    backend: Backend
+    health: ServerHealth | None
+    """Of the server that the model runs on; None: it runs here."""
 
     def start(self) -> VideoSession:
         """Starts an episode.

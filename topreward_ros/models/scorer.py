@@ -8,13 +8,14 @@ import json
 import numpy as np
 import torch
 
-from topreward_ros.models.backbone import Backbone, unit_of
-from topreward_ros.models.contract import ModelError, Settings, VideoSession
+from topreward_ros.models.backbone import Backbone
+from topreward_ros.models.contract import Backend, ModelError, Settings, VideoSession
 from topreward_ros.models.streaming.recompute import RecomputeSession
 from topreward_ros.models.streaming.session import StreamingSession
 from topreward_ros.models.streaming.thinning import Thinning
 from topreward_ros.models.streaming.video_memory import VideoMemory, memory_bytes
 from topreward_ros.models.streaming.vision_cache import VisionCacheSession
+from topreward_ros.models.video_unit import unit_of
 
 MEBIBYTE = 2**20
 REHEARSED = (
@@ -38,6 +39,7 @@ class LocalScorer:
         streaming: bool = True,
         fixed_shapes: bool = False,
         sessions: int = 1,
+        number_format: str = "",
     ) -> None:
         """Allocates the memory of all later episodes.
 
@@ -49,6 +51,7 @@ class LocalScorer:
             streaming: False recomputes every score from scratch, as a yardstick.
             fixed_shapes: run updates in fixed shapes where that can be, recorded on a GPU.
             sessions: that may run at a time, each with caches of its own.
+            number_format: of the weights, in words; "": the model's dtype.
 
         Raises:
             ModelError: the memory cannot be had.
@@ -62,6 +65,10 @@ class LocalScorer:
         self.frame_size = backbone.frame_size
         self.prompt_form = backbone.prompt.form
         self.capabilities = backbone.capabilities
+        number_format = number_format or str(backbone.model.dtype).removeprefix("torch.")
+        flat = streaming and backbone.capabilities.kv_append
+        self.backend = Backend(f"local {number_format}", exact=True, flat=flat)
+        self.health = None
         self.success_threshold = settings.success_threshold
         self.sample_rate = settings.sample_rate
         self.motion_threshold = settings.motion_threshold

@@ -85,6 +85,7 @@ def reading_message(
         frames=reading.frames,
         episode_time=float(reading.episode_time),
         log_prob=float(reading.log_prob),
+        censored=reading.censored,
         progress=float(reading.progress),
         progress_source=reading.progress_source,
         reward=float(reading.reward),

@@ -24,6 +24,7 @@ string detail
 float64 duration
 uint32 readings
 float64 log_prob
+bool censored
 float64 progress
 float64 success_score
 """,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from topreward_ros.method.calibration import ScoringSetup
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.success import SuccessSettings
+from topreward_ros.models.loading import open_scorer
+from topreward_ros.models.served.options import DEFAULT_PATIENCE
 from topreward_ros.models.streaming.thinning import DEFAULT_LIMIT
 from topreward_ros.video.intake import IntakeSettings
 
@@ -70,7 +72,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("the model, as reward_node will load it")
     model.add_argument(
         "--model", default="Qwen/Qwen3-VL-8B-Instruct",
-        help="demo, a hub id or a directory (default: %(default)s)",
+        help="demo, a hub id, a directory, or the address of a server, <engine>+http://<host>:<port>"
+        " (default: %(default)s)",
     )  # fmt: skip
     model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     model.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
@@ -82,6 +85,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         help="pairs of frames kept at most, even (default: %(default)s)",
     )  # fmt: skip
     model.add_argument("--attention", default="sdpa", help="sdpa or eager")
+    add_number(
+        model, "--server-patience", DEFAULT_PATIENCE, "s that a question waits for a silent server"
+    )
 
 
 def add_number(group: argparse._ArgumentGroup, name: str, default: float, text: str) -> None:
@@ -108,9 +114,7 @@ def load_model(options: argparse.Namespace) -> VideoScorer:
     Raises:
         ModelError: it cannot be loaded so.
     """
-    from topreward_ros.models.checkpoints.loading import load_scorer  # takes seconds
-
-    return load_scorer(
+    return open_scorer(
         options.model,
         device=options.device,
         dtype=options.dtype,
@@ -118,6 +122,7 @@ def load_model(options: argparse.Namespace) -> VideoScorer:
         prompt=options.prompt_form,
         frame_size=tuple(options.frame_size) if options.frame_size else None,
         max_pairs=options.max_pairs,
+        patience=options.server_patience,
         attention=options.attention,
     )
 
@@ -144,6 +149,7 @@ def scoring_setup(
     return ScoringSetup(
         model=scorer.name,
         fingerprint=scorer.fingerprint,
+        backend=scorer.backend.name,
         prompt=scorer.prompt_form.value,
         frame_size=(int(scorer.frame_size[0]), int(scorer.frame_size[1])),
         sample_rate=intake.sample_rate,

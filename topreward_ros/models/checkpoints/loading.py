@@ -113,6 +113,7 @@ def load_scorer(
                 streaming=streaming,
                 fixed_shapes=fixed,
                 sessions=sessions,
+                number_format=_number_format(number, bits, config),
             )
             if rehearse:
                 scorer.rehearse()
@@ -159,6 +160,17 @@ def score_prefixes(
         if count in prefix_lengths:
             scores[count] = session.log_prob(instruction)
     return np.array([scores[length] for length in prefix_lengths])
+
+
+def _number_format(
+    number: torch.dtype, quantization: Quantization, config: transformers.PreTrainedConfig
+) -> str:
+    words = [str(number).removeprefix("torch.")]
+    if form := stored_form(config):
+        words.append(str(form))
+    elif quantization is not Quantization.NONE:
+        words.append(quantization.value)
+    return " ".join(words)
 
 
 def _find_device(device: str) -> torch.device:

@@ -11,8 +11,9 @@ from transformers.cache_utils import Cache
 
 from topreward_ros.method.prompt import Prompt
 from topreward_ros.models.answer import log_prob_of_logits
-from topreward_ros.models.backbone import Backbone, Chunk, VideoUnit
+from topreward_ros.models.backbone import Backbone, Chunk
 from topreward_ros.models.families.single_token import single_token
+from topreward_ros.models.video_unit import VideoUnit
 
 LARGEST_NUMBER = 999999
 """Of a unit, and of seconds; bounds how many tokens the text before a frame takes."""

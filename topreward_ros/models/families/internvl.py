@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from topreward_ros.method.prompt import Prompt
-from topreward_ros.models.backbone import VideoUnit
 from topreward_ros.models.contract import Capabilities, Rewind
 from topreward_ros.models.families.flat_backbone import FlatBackbone
+from topreward_ros.models.video_unit import VideoUnit
 
 # ImageNet's, as in the checkpoints' preprocessor_config.json; the class has other defaults.
 MEAN = (0.485, 0.456, 0.406)

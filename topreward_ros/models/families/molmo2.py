@@ -17,9 +17,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.cache_utils import Cache
 
 from topreward_ros.method.prompt import Prompt
-from topreward_ros.models.backbone import Chunk, VideoUnit
+from topreward_ros.models.backbone import Chunk
 from topreward_ros.models.contract import Capabilities, Rewind
 from topreward_ros.models.families.flat_backbone import FlatBackbone
+from topreward_ros.models.video_unit import VideoUnit
 
 POOLING = 3
 """Patches along each side of a square that becomes one token, as in `Molmo2VideoProcessor`."""

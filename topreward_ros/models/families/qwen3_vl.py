@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from topreward_ros.method.prompt import Prompt
 from topreward_ros.models.answer import log_prob_of_logits
-from topreward_ros.models.backbone import Backbone, Chunk, VideoUnit
+from topreward_ros.models.backbone import Backbone, Chunk
 from topreward_ros.models.contract import Capabilities, Rewind
 from topreward_ros.models.families.deepstack import DeepStack
 from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, Span
@@ -24,6 +24,7 @@ from topreward_ros.models.families.qwen_patches import PatchGrid, patchify
 from topreward_ros.models.families.qwen_tower import PairTower
 from topreward_ros.models.families.single_token import single_token
 from topreward_ros.models.runtime.kv_cache import PreallocatedCache
+from topreward_ros.models.video_unit import VideoUnit
 
 PAIRS_A_STEP = 16
 """Pairs of a recording that the vision tower encodes together; bounds its memory."""

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from topreward_ros.models.backbone import Backbone, Chunk, unit_of, units_of
+from topreward_ros.models.backbone import Backbone, Chunk
 from topreward_ros.models.runtime.kv_cache import PreallocatedCache
 from topreward_ros.models.streaming.branch_mask import Branch, branch_mask
+from topreward_ros.models.video_unit import unit_of, units_of
 
 VIDEO_STEP_TOKENS = 2048
 """Tokens of video per language-model step; bounds the memory of its activations."""

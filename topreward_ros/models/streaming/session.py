@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from topreward_ros.models.backbone import Backbone, Chunk, unit_of
+from topreward_ros.models.backbone import Backbone, Chunk
 from topreward_ros.models.streaming.frame_order import FrameOrder
 from topreward_ros.models.streaming.questions import Questions
 from topreward_ros.models.streaming.thinning import Thinning
 from topreward_ros.models.streaming.video_memory import VideoMemory
+from topreward_ros.models.video_unit import unit_of
 
 
 class StreamingSession:

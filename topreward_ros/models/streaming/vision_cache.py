@@ -39,7 +39,7 @@ class VisionCacheSession(RecomputeSession):
     def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Returns one log-probability per instruction, in nats, shape (n,)."""
         self._memory.check(self)
-        video = {unit.stamps: unit for unit in self.video()}
+        video = {unit.stamps: unit for unit in self.video.units()}
         groups = list(self._questions.groups(instructions))
         if list(video) != list(self._features):
             self._features = {

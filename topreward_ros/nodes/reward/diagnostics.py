@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from topreward_msgs.msg import RewardStamped
+    from topreward_ros.models.contract import VideoScorer
     from topreward_ros.nodes.lifecycle import GuardedLifecycleNode
     from topreward_ros.nodes.reward.live_parameters import LiveParameters
     from topreward_ros.nodes.reward.runner import EpisodeRunner
@@ -74,6 +75,8 @@ class RewardDiagnostics:
         level, text = OK, f"The node is {node.state}."
         if node.failure:
             level, text = ERROR, node.failure
+        elif scorer and scorer.health and scorer.health.trouble:
+            level, text = ERROR, scorer.health.trouble
         elif self._settings.problems:
             level, text = WARN, " ".join(self._settings.problems.values())
         values = {
@@ -81,6 +84,7 @@ class RewardDiagnostics:
             "model": scorer.name if scorer else "",
             "fingerprint": scorer.fingerprint if scorer else "",
             "frame_size": "x".join(map(str, scorer.frame_size)) if scorer else "",
+            **(_backend_values(scorer) if scorer else {}),
             **memory_values(),
         }
         return "model", level, text, values
@@ -173,6 +177,22 @@ class RewardDiagnostics:
             "outlying": camera.outlying,
             "frozen_frames": camera.frozen,
         }
+
+
+def _backend_values(scorer: VideoScorer) -> dict[str, str]:
+    backend, health = scorer.backend, scorer.health
+    values = {"backend": backend.name}
+    for name in ("exact", "flat", "resend", "censored"):
+        values[name] = str(getattr(backend, name)).lower()
+    if health:
+        middle, high = health.percentiles()
+        values["server"] = health.address
+        values["server_ms_p50"], values["server_ms_p95"] = (
+            f"{middle * 1e3:.1f}",
+            f"{high * 1e3:.1f}",
+        )
+        values["videos_sent_again"] = str(health.resent)
+    return values
 
 
 def _percentiles(name: str, latencies: Latencies) -> dict[str, str]:

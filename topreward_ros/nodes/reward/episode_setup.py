@@ -16,6 +16,8 @@ from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.contract import ModelError
+from topreward_ros.models.loading import open_scorer
+from topreward_ros.models.served.address import parse_address
 from topreward_ros.nodes.reward.parameters import RewardParameters
 from topreward_ros.video.intake import IntakeSettings
 
@@ -23,14 +25,16 @@ if TYPE_CHECKING:
     from topreward_ros.models.contract import VideoScorer
 
 
-def import_models() -> None:
-    """Imports the machine-learning packages.
+def import_models(model: str) -> None:
+    """Imports the machine-learning packages that a model needs.
 
     It takes seconds, in some of which no other thread runs: better before anyone waits for answers.
 
     Raises:
         ModelError: they are not installed, or do not fit this machine.
     """
+    if parse_address(model) is not None:
+        return  # its engine imports what it needs
     try:
         import topreward_ros.models.checkpoints.loading  # noqa: F401
     except (ImportError, OSError) as error:
@@ -44,10 +48,8 @@ def model_loader(parameters: RewardParameters) -> Callable[[], VideoScorer]:
     """Returns what loads the model; it raises ModelError where that cannot be loaded."""
 
     def load() -> VideoScorer:
-        import_models()
-        from topreward_ros.models.checkpoints.loading import load_scorer
-
-        return load_scorer(
+        import_models(parameters.model)
+        return open_scorer(
             parameters.model,
             device=parameters.device,
             dtype=parameters.dtype,
@@ -55,6 +57,7 @@ def model_loader(parameters: RewardParameters) -> Callable[[], VideoScorer]:
             prompt=parameters.prompt_form,
             frame_size=tuple(parameters.frame_size) if any(parameters.frame_size) else None,
             max_pairs=parameters.max_pairs,
+            patience=parameters.server_patience,
             attention=parameters.attention,
             fixed_shapes=None if parameters.cuda_graphs else False,
             rehearse=True,
@@ -85,6 +88,7 @@ def check_calibration(
     setup = ScoringSetup(
         model=scorer.name,
         fingerprint=scorer.fingerprint,
+        backend=scorer.backend.name,
         prompt=scorer.prompt_form.value,
         frame_size=tuple(scorer.frame_size),
         sample_rate=sample_rate(parameters, scorer),

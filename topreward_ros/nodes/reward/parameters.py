@@ -14,6 +14,9 @@ from rclpy.validate_topic_name import validate_topic_name
 from topreward_ros.method.prompt import InstructionError, PromptForm, validate_instruction
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.models.checkpoints.settings import LARGEST_RATE, LARGEST_SIDE
+from topreward_ros.models.contract import ModelError
+from topreward_ros.models.served.address import parse_address
+from topreward_ros.models.served.options import DEFAULT_PATIENCE
 from topreward_ros.models.streaming.thinning import DEFAULT_LIMIT
 from topreward_ros.nodes.parameters import parameter
 from topreward_ros.video.mosaic import Layout
@@ -38,7 +41,14 @@ def _names(enum: type[Enum]) -> list[str]:
 
 
 def _model(value: str) -> str | None:
-    known = "a hub id, a checkpoint directory, demo, or random:<directory with a config.json>"
+    try:
+        parse_address(value)
+    except ModelError as error:
+        return f"the address of a server that can be asked. {error}"
+    known = (
+        "a hub id, a checkpoint directory, demo, random:<directory with a config.json>, or the "
+        "address of a server, <engine>+http://<host>:<port>"
+    )
     return None if value and value == value.strip() else known
 
 
@@ -89,8 +99,8 @@ class RewardParameters:
 
     model: str = _is(
         "Qwen/Qwen3-VL-8B-Instruct",
-        "Hub id (@<revision> pins it), checkpoint directory, demo, or random:<directory with a "
-        "config.json>.",
+        "Hub id (@<revision> pins it), checkpoint directory, demo, random:<directory with a "
+        "config.json>, or the address of a server (docs/fleet.md).",
         Change.UNCONFIGURED,
         check=_model,
     )
@@ -124,6 +134,13 @@ class RewardParameters:
         Change.UNCONFIGURED,
         limits=(4, 4096),
         check=_even,
+    )
+    server_patience: float = _is(
+        DEFAULT_PATIENCE,
+        "s that a reading waits for a model's server which does not answer; then the episode ends "
+        "as model_error.",
+        Change.UNCONFIGURED,
+        limits=(0.1, 3600.0),
     )
     attention: str = _is(
         "sdpa", "Attention kernel.", Change.UNCONFIGURED, choices=("sdpa", "eager")

@@ -76,7 +76,8 @@ class RewardNode(GuardedLifecycleNode):
         self._wake = self.create_guard_condition(self._on_results)
         self._decoding = ThreadPoolExecutor(1, "decoding")  # keeps nothing from picture to picture
         self.scoring = ScoringThread(self._nudge)
-        self.scoring.prepare(import_models)
+        model = self.get_parameter("model").value
+        self.scoring.prepare(lambda: import_models(model))
         self.cameras: CameraSubscriptions | None = None
         self._outputs = Outputs(self)
         self.runner = EpisodeRunner(
@@ -103,7 +104,7 @@ class RewardNode(GuardedLifecycleNode):
             diagnostics.publish(report.message(problems))
 
         self.create_timer(REPORT_PERIOD, publish, clock=steady)
-        self.create_timer(WATCH_PERIOD, self._watch_cameras, clock=steady)
+        self.create_timer(WATCH_PERIOD, self._watch, clock=steady)
         self.create_timer(LOOK_UP_PERIOD, self._look_up_cameras, clock=steady)
         if self.get_parameter("autostart").value:
             self._autostart = self.create_timer(
@@ -237,8 +238,9 @@ class RewardNode(GuardedLifecycleNode):
         runner = self.runner
         self._outputs.event(EpisodeEvent.FAULT, runner.episode, runner.instruction, detail=detail)
 
-    def _watch_cameras(self) -> None:
+    def _watch(self) -> None:
         if self.cameras is not None:
+            self.runner.watch_server()
             self.runner.watch_cameras(self.cameras.problems, self.cameras.conflicts)
 
     def _look_up_cameras(self) -> None:

@@ -163,6 +163,8 @@ class EpisodeRunner:
 
     def on_results(self) -> None:
         """Publishes what the scoring thread has laid out."""
+        if self.equipment is not None:
+            self.watch_server()  # before a reading, or an end, that it explains
         for result in self._scoring.collect():
             if self.episode is None or result.episode_id != self.episode.episode_id:
                 continue  # of an episode that has ended meanwhile
@@ -170,6 +172,15 @@ class EpisodeRunner:
                 self._on_failure(result)
             elif result.baseline == self.episode.baseline:
                 self._publish(result)
+
+    def watch_server(self) -> None:
+        """Tells that the model's server went away, or that it is back; once each."""
+        health = self.equipment.scorer.health
+        for news in health.news() if health else ():
+            (self._log.error if news.lost else self._log.info)(news.detail)
+            if self.episode is not None:
+                event = EpisodeEvent.FAULT if news.lost else EpisodeEvent.RECOVERED
+                self._tell(event, EpisodeEvent.REASON_MODEL_ERROR, news.detail)
 
     def watch_cameras(self, problems: dict[str, str], conflicts: dict[str, str]) -> None:
         """Looks for cameras that have gone silent, and for topics with several publishers.

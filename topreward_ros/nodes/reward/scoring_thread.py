@@ -172,8 +172,14 @@ class ScoringThread:
         return sum(isinstance(task, QueuedFrame) for task in self._inbox)
 
     def _forget(self) -> None:
-        """Takes everything of the running episode out of the inbox."""
+        """Takes everything of the running episode out of the inbox, and waits for no server."""
+        self._release(True)
         self._inbox = deque(task for task in self._inbox if isinstance(task, _Call))
+
+    def _release(self, now: bool) -> None:
+        health = self._scorer.health if self._scorer else None
+        if health is not None:
+            (health.release.set if now else health.release.clear)()
 
     def _run(self) -> None:
         while (tasks := self._next()) is not None:
@@ -203,6 +209,8 @@ class ScoringThread:
 
     def _work(self, tasks: list[Any]) -> Failed | None:
         try:
+            if isinstance(tasks[0], _Start | _Stop):
+                self._release(False)
             if isinstance(tasks[0], _Start):
                 self._episode = None
                 self._episode_id = tasks[0].episode_id

@@ -13,10 +13,16 @@ from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
 from topreward_ros.offline.labelling.labeller import Labeller
 
 if TYPE_CHECKING:
+    from topreward_ros.models.contract import VideoScorer
     from topreward_ros.offline.episodes.recorded_episode import RecordedEpisode
 
 THREADS = "OMP_NUM_THREADS"
 """Tells torch how many threads to compute with; sums of other threads differ in their last bits."""
+
+
+def identity(scorer: VideoScorer) -> str:
+    """Returns what tells a model apart from another one: its weights, and what runs them."""
+    return f"{scorer.fingerprint} ({scorer.backend.name})"
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class EpisodeWorker:
         except (ValueError, RuntimeError, OSError, ImportError) as error:
             return LoadedModel(problem=f"A worker on {os.uname().nodename} cannot begin: {error}")
         scorer = self._labeller.scorer
-        return LoadedModel(scorer.name, scorer.fingerprint)
+        return LoadedModel(scorer.name, identity(scorer))
 
     def label(self, number: int, name: str) -> Outcome:
         """Labels an episode of the source.

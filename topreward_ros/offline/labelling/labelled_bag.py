@@ -264,6 +264,7 @@ def _message(
         frames=reading.frames,
         episode_time=reading.episode_time,
         log_prob=reading.log_prob,
+        censored=reading.censored,
         progress=reading.progress,
         progress_source=reading.progress_source,
         reward=reading.reward,

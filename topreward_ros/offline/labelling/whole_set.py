@@ -19,7 +19,7 @@ from topreward_ros.offline.labelling.bag_output import check_bags, write_bags
 from topreward_ros.offline.labelling.cluster import check_cluster, ray_running
 from topreward_ros.offline.labelling.csv_file import write_csv
 from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
-from topreward_ros.offline.labelling.episode_worker import Outcome, outcome_of
+from topreward_ros.offline.labelling.episode_worker import Outcome, identity, outcome_of
 from topreward_ros.offline.labelling.journal import Journal, opened_journal
 from topreward_ros.offline.labelling.labeller import Labeller
 from topreward_ros.offline.labelling.progress_file import (
@@ -140,7 +140,7 @@ def _model(options: argparse.Namespace, say: Say) -> Iterator[Model]:
     scorer = labeller.scorer
     yield Model(
         scorer.name,
-        scorer.fingerprint,
+        identity(scorer),
         lambda tasks: (outcome_of(labeller, *task, options.instruction) for task in tasks),
     )
 
