@@ -7,6 +7,7 @@ and whoever uses it asks first. `calibrating.calibrate` makes one, `calibration_
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ _OF_FRAMES = {
     "cameras": "number of cameras",
 }
 """What decides the log-probs beside the weights, in words."""
+SAME_SCORE = 0.1
+"""nat; how far two runs of one model may score a test clip apart, by 16-bit numbers and batches."""
 LOCAL = "local"
 """The backend of files from before backends were noted: a model of this machine, in some format."""
 _OF_SEVERAL_CAMERAS = {"layout": "layout", "camera_max_age": "camera age limit"}
@@ -180,7 +183,7 @@ class Calibration:
             )
 
     def _of_setup(self, setup: ScoringSetup) -> Iterable[tuple[str, object, object]]:
-        if setup.fingerprint != self.setup.fingerprint:
+        if not _same_weights(self.setup.fingerprint, setup.fingerprint):
             ours, theirs = self.setup, setup
             yield (
                 "the model",
@@ -202,6 +205,18 @@ class Calibration:
             ours, theirs = getattr(self.detector, name), getattr(detector, name)
             if theirs < ours:
                 yield f"the success {name.replace('_', ' ')}", f"{ours} s", f"{theirs} s"
+
+
+def _same_weights(noted: str, now: str) -> bool:
+    """Compares fingerprints; a served model's ends in its scores of a test clip, `@a,b` nat."""
+    (ours, *before), (theirs, *after) = re.split("[@,]", noted), re.split("[@,]", now)
+    if ours != theirs or len(before) != len(after):
+        return False
+    try:
+        apart = [abs(float(a) - float(b)) for a, b in zip(before, after, strict=True)]
+    except ValueError:
+        return before == after
+    return all(value <= SAME_SCORE for value in apart)
 
 
 def _same_backend(noted: str, now: str) -> bool:

@@ -60,6 +60,7 @@ class Backend:
         resend: the video lies on a server, which may lose it; then it is sent again as a whole.
         censored: the service tells the most probable tokens alone; a log-probability of another is
             NaN, and means that it is below all that are told.
+        remark: what people should know of it, in a sentence; "" if nothing.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Backend:
     flat: bool
     resend: bool = False
     censored: bool = False
+    remark: str = ""
 
 
 @dataclass(frozen=True)

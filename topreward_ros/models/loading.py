@@ -17,8 +17,8 @@ ENGINES = {
     "gemini": "topreward_ros.models.served.apis.gemini_scorer:open_gemini",
 }
 """By the engine of an address, what opens it: `(Address, ServedOptions) -> VideoScorer`."""
-_SERVERS_OWN = {"device": "auto", "dtype": "auto", "quantization": "none"}
-"""What the server decides, and its defaults here."""
+_SERVERS_OWN = {"dtype": "auto", "quantization": "none"}
+"""What decides a score, and the server decides; with the defaults here."""
 
 
 def open_scorer(
@@ -38,8 +38,8 @@ def open_scorer(
         frame_size: (height, width) px; None: the checkpoint's own, else the family's.
         max_pairs: units of frames kept at most, even.
         patience: s that a question waits for a server which does not answer.
-        local: what else `load_scorer` takes; device, dtype and quantization of a served model are
-            its server's own.
+        local: what else `load_scorer` takes; dtype and quantization of a served model are its
+            server's own.
 
     Raises:
         ModelError: it cannot be had as asked; the message says why and what to do.

@@ -62,9 +62,7 @@ def test_every_engine_has_somebody_who_opens_it():
     assert sorted(ENGINES) == sorted(address.ENGINES)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("quantization", "nf4"), ("dtype", "float16"), ("device", "cuda")]
-)
+@pytest.mark.parametrize(("name", "value"), [("quantization", "nf4"), ("dtype", "float16")])
 def test_what_the_server_decides_cannot_be_set_here(name, value):
     with pytest.raises(ModelError, match=f"{name} is '{value}'"):
         open_scorer("vllm+http://127.0.0.1:9", **{name: value})

@@ -45,14 +45,18 @@ class Source:
         return path if path.is_dir() else None
 
 
-def find_source(model: str) -> Source:
+def find_source(model: str, *, weights: bool = True) -> Source:
     """Tells a directory, a hub id, `demo` and `random:<directory>` apart, and checks a directory.
+
+    Args:
+        model: as it was asked for.
+        weights: whether it has to have them; a model that is served elsewhere needs none here.
 
     Raises:
         ModelError: there is no such thing, or what is there cannot be loaded.
     """
     try:
-        return _checked(_named(model))
+        return _checked(_named(model), weights)
     except OSError as error:
         raise ModelError(
             f"The model {model!r} cannot be opened ({error}); see whether its path is right and "
@@ -76,10 +80,10 @@ def _named(model: str) -> Source:
     return Source(model, str(location), random)
 
 
-def _checked(source: Source) -> Source:
+def _checked(source: Source, weights: bool) -> Source:
     if source.directory is not None:
         _check_configuration(source.directory)
-        if not source.random:
+        if weights and not source.random:
             _check_weights(source.directory)
     elif source.random or not HUB_ID.fullmatch(source.name) or Path(source.location).exists():
         raise ModelError(

@@ -38,15 +38,19 @@ class ServerLost(ModelError):
 class Patience:
     """Asks one server, again and again."""
 
-    def __init__(self, health: ServerHealth, seconds: float) -> None:
+    def __init__(
+        self, health: ServerHealth, seconds: float, longest_attempt: float = LONGEST_ATTEMPT
+    ) -> None:
         """Sets how long to wait.
 
         Args:
             health: is told of every answer, and of none.
             seconds: from the first attempt of a question to giving it up.
+            longest_attempt: s after which one attempt is given up.
         """
         self._health = health
         self._seconds = seconds
+        self._longest_attempt = longest_attempt
 
     def insist(self, ask: Callable[[float], T]) -> T:
         """Returns the answer.
@@ -63,7 +67,7 @@ class Patience:
         while True:
             before = time.monotonic()
             try:
-                answer = ask(max(0.05, min(LONGEST_ATTEMPT, end - before)))
+                answer = ask(max(0.05, min(self._longest_attempt, end - before)))
             except ServerAway as error:
                 self._health.lost(f"The server {self._health.address} {error}.")
                 self._rest(max(pause, error.pause), end, str(error))

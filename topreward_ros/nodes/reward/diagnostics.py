@@ -77,6 +77,8 @@ class RewardDiagnostics:
             level, text = ERROR, node.failure
         elif scorer and scorer.health and scorer.health.trouble:
             level, text = ERROR, scorer.health.trouble
+        elif scorer and scorer.backend.remark:
+            level, text = WARN, scorer.backend.remark
         elif self._settings.problems:
             level, text = WARN, " ".join(self._settings.problems.values())
         values = {

@@ -129,6 +129,8 @@ class RewardNode(GuardedLifecycleNode):
         except (ValueError, ModelError) as error:
             self._give_back()
             raise TransitionRefused(str(error)) from None
+        if scorer.backend.remark:
+            self.get_logger().warning(scorer.backend.remark)
         took = time.monotonic() - started
         self.get_logger().info(f"The model {parameters.model} is loaded, in {took:.1f} s.")
 

@@ -177,7 +177,10 @@ class EpisodeRunner:
         """Tells that the model's server went away, or that it is back; once each."""
         health = self.equipment.scorer.health
         for news in health.news() if health else ():
-            (self._log.error if news.lost else self._log.info)(news.detail)
+            if news.lost:
+                self._log.error(news.detail)
+            else:
+                self._log.info(news.detail)
             if self.episode is not None:
                 event = EpisodeEvent.FAULT if news.lost else EpisodeEvent.RECOVERED
                 self._tell(event, EpisodeEvent.REASON_MODEL_ERROR, news.detail)
