@@ -179,8 +179,10 @@ def random_scorer(config: dict[str, object], **options: object) -> LocalScorer:
         return load_scorer(f"random:{directory}", **options)
 
 
-def random_video(frames: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], list[float]]:
+def random_video(
+    frames: int, size: tuple[int, int], seed: int = 0
+) -> tuple[NDArray[np.uint8], list[float]]:
     """Returns noise frames and their stamps in seconds."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     video = rng.integers(0, 256, (frames, *size, 3), dtype=np.uint8)
     return video, [index / FPS for index in range(frames)]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.served.connection import Answer, Connection
 from topreward_ros.models.served.patience import ServerAway
+from topreward_ros.models.served.vllm.expected_prompt import LOADER, TEMPLATE
 from topreward_ros.models.served.vllm.pair_item import PairItem
 
 PATH = "/v1/chat/completions"
@@ -17,6 +18,18 @@ UNKNOWN = -9999.0
 """nat; stands for whatever is lower, and for NaN."""
 MISSED = "Cache miss"
 """What the server says of a name without pixels that it does not have (any more)."""
+
+
+FLAGS = {
+    "video stream": LOADER,
+    "raw frames": LOADER,
+    "video(s) may be provided": "--limit-mm-per-prompt, with more videos than max_pairs",
+    "logprobs": "--max-logprobs 20",
+    "context length": "--max-model-len, with room for max_pairs",
+    "chat template": TEMPLATE,
+    "": "config/serve/vllm/serve",
+}
+"""By what a refusal says, what mends it."""
 
 
 class PairsMissing(Exception):
@@ -108,9 +121,11 @@ class Questions:
             raise PairsMissing
         if answer.status >= 500:
             raise ServerAway(f"failed (HTTP {answer.status}: {answer.reason})")
+        said = answer.reason.lower()
+        mended = next((flag for words, flag in FLAGS.items() if words in said), FLAGS[""])
         raise ModelError(
             f"The vLLM server refuses the question (HTTP {answer.status}: {answer.reason}); start "
-            "it as config/serve/vllm shows."
+            f"it with {mended}."
         )
 
     def _told(self, body: dict[str, Any], number: str, with_ids: bool) -> Told:

@@ -69,7 +69,7 @@ class VllmScorer:
         self.motion_threshold = prompt.settings.motion_threshold
         self.success_threshold = prompt.settings.success_threshold if prompt.own else None
         starting = Patience(health, max(STARTING, options.patience), STARTING)
-        self.verdict: Verdict = self_test(prompt, questions, starting, self.robot)
+        self.verdict: Verdict = self_test(Clip(prompt, questions, starting, self.max_pairs))
         self.backend = Backend(
             self.verdict.server,
             exact=True,
@@ -89,7 +89,7 @@ class VllmScorer:
         Raises:
             ModelError: it answers otherwise than at configure.
         """
-        clip = Clip(self.prompt, self.questions, self.patience, os.urandom(16))
+        clip = Clip(self.prompt, self.questions, self.patience, self.max_pairs)
         self.verdict.require_same(clip.ask(clip.items, TASKS[0], known=False))
         self.doubt = False
 

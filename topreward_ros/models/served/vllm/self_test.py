@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,8 @@ from topreward_ros.models.served.vllm.pair_item import PairItem
 from topreward_ros.models.served.vllm.question import PairsMissing, Questions, Told
 from topreward_ros.models.video_unit import units_of
 
-FRAMES = 24
-"""Of the clip, at 2 Hz."""
+PAIRS = 12
+"""Of the clip, at 2 Hz; of a robot that keeps fewer, as many as that."""
 TASKS = ("put the red cube on the green disc", "open the drawer")
 CLOSE = 0.1
 """nat; how far two answers to one question may lie apart: 16-bit numbers and batches move them by
@@ -55,21 +56,16 @@ class Verdict:
             )
 
 
-def self_test(
-    prompt: ExpectedPrompt, questions: Questions, patience: Patience, robot: bytes
-) -> Verdict:
+def self_test(clip: Clip) -> Verdict:
     """Tries a server.
 
     Args:
-        prompt: that it has to make.
-        questions: to it.
-        patience: to ask with.
-        robot: sets the items apart from all others'.
+        clip: to ask about.
 
     Raises:
         ModelError: it does something else; the sentence names the flag that mends it.
     """
-    clip = Clip(prompt, questions, patience, robot)
+    prompt = clip.prompt
     first = clip.ask(clip.items, TASKS[0], known=False)
     _check_prompt(prompt, first, clip, TASKS[0])
     _check_number(first)
@@ -96,21 +92,29 @@ class Clip:
     """A fixed clip of noise over a slope, as a server is asked about it."""
 
     def __init__(
-        self, prompt: ExpectedPrompt, questions: Questions, patience: Patience, robot: bytes
+        self, prompt: ExpectedPrompt, questions: Questions, patience: Patience, max_pairs: int
     ) -> None:
-        """Makes it, of the prompt's frame size."""
+        """Makes it.
+
+        Args:
+            prompt: that a server has to make; the clip has its frame size.
+            questions: to the server.
+            patience: to ask with.
+            max_pairs: that the robot keeps.
+        """
+        count, robot = 2 * min(PAIRS, max_pairs), os.urandom(16)
         height, width = prompt.frame_size
-        noise = np.random.default_rng(0).integers(0, 128, (FRAMES, height, width, 3), np.uint8)
+        noise = np.random.default_rng(0).integers(0, 128, (count, height, width, 3), np.uint8)
         frames = noise + np.linspace(0, 127, width).astype(np.uint8)[:, None]
-        stamps = [index / 2 for index in range(FRAMES)]
+        stamps = [index / 2 for index in range(count)]
         self.items = [PairItem(unit, robot) for unit in units_of(frames, stamps, 2)]
         self.inverted = [PairItem(unit, robot) for unit in units_of(255 - frames, stamps, 2)]
         self.seconds = [item.seconds for item in self.items]
-        self._prompt, self._questions, self._patience = prompt, questions, patience
+        self.prompt, self._questions, self._patience = prompt, questions, patience
 
     def ask(self, items: Sequence[PairItem], task: str, *, known: bool) -> Told:
         """Asks about the clip; `known`: the server has it already, or gets it again."""
-        text = self._prompt.prompt.after_video(task)
+        text = self.prompt.prompt.after_video(task)
         names = {item.name for item in items} if known else set()
 
         def once(limit: float) -> Told:
