@@ -162,6 +162,26 @@ def test_a_wrong_key_is_said_and_never_shown(server, monkeypatch):
     assert opened(server).backend.exact
 
 
+@pytest.mark.parametrize(
+    ("url", "unencrypted"),
+    [
+        ("http://gpu:8000", True),
+        ("http://192.168.1.7:8000", True),
+        ("https://gpu:8000", False),
+        ("http://127.0.0.1:8000", False),
+        ("http://[::1]:8000", False),
+        ("http://localhost:8000", False),
+    ],
+)
+def test_a_key_that_others_can_read_is_remarked(monkeypatch, url, unencrypted):
+    assert not connection.Connection(url).open_key
+    monkeypatch.setenv(connection.KEY, "a-key")
+    assert connection.Connection(url).open_key == unencrypted
+    monkeypatch.setenv(connection.KEY, "schlüssel")
+    with pytest.raises(ModelError, match="characters that no key has"):
+        connection.Connection(url)
+
+
 def test_an_absent_server_is_lost_after_the_patience(checkpoint):
     with pytest.raises(ServerLost, match="cannot be reached"):
         _chosen_without_waiting(checkpoint)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from ipaddress import ip_address
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -37,7 +39,11 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """To one server; for one thread."""
+    """To one server; for one thread.
+
+    Attributes:
+        open_key: whether a key goes to another machine unencrypted.
+    """
 
     def __init__(self, url: str) -> None:
         """Connects to nothing yet.
@@ -55,6 +61,7 @@ class Connection:
         self._client = bounded_client()
         if key:
             self._client.headers["authorization"] = f"Bearer {key}"
+        self.open_key = bool(key) and url.startswith("http:") and not _here(url)
 
     def ask(
         self, path: str, limit: float, body: Any = None, headers: dict[str, str] | None = None
@@ -114,6 +121,14 @@ class Connection:
             raise ServerAway("sent an answer that is no JSON object")
         body = body if isinstance(body, dict) else {}
         return Answer(status, body, _reason(body) if status >= 300 else "")
+
+
+def _here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _pause(response: httpx2.Response) -> float:

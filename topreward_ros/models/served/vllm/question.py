@@ -57,7 +57,11 @@ class Told(NamedTuple):
 
 
 class Questions:
-    """Asks a server about one model."""
+    """Asks a server about one model.
+
+    Attributes:
+        open_key: whether a key goes to another machine unencrypted.
+    """
 
     def __init__(self, connection: Connection, model: str, answer_id: int) -> None:
         """Asks nothing yet.
@@ -68,6 +72,7 @@ class Questions:
             answer_id: the token whose log-probability is asked for.
         """
         self._connection = connection
+        self.open_key = connection.open_key
         self._model = model
         self._answer_id = answer_id
 
