@@ -335,6 +335,7 @@ def test_versions_are_pinned_in_setup_cfg_alone() -> None:
             ("options.extras_require", "models"),
             ("options.extras_require", "datasets"),
             ("options.extras_require", "cluster"),
+            ("options.extras_require", "apis"),
             ("options.extras_require", "test"),
         )
         for requirement in lines(config()[section][key])

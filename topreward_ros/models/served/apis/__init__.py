@@ -1,0 +1,1 @@
+"""Models behind a chat API, asked by the clients of those who offer them (extra `apis`)."""
