@@ -90,9 +90,9 @@ class ChatApi:
         return f"gemini+{self.url}#{model}"
 
 
-def tops(true: float | None) -> list[tuple[str, float]]:
+def tops(true: float | None, false: float = -0.4) -> list[tuple[str, float]]:
     """Returns 20 tokens, among them two that are spelled nearly so."""
-    others = [("False", -0.4), (" True", -0.01), ("true", -0.02)]
+    others = [("False", false), (" True", -0.01), ("true", -0.02)]
     others += [(f"word{index}", -3.0 - index) for index in range(16)]
     told = others + ([("True", true)] if true is not None else [("word16", -30.0)])
     return sorted(told, key=lambda pair: -pair[1])
@@ -105,10 +105,14 @@ def answer(
 
     def reply(handler: BaseHTTPRequestHandler, asked: Asked, version: str) -> None:
         value = true(asked) if callable(true) else true
-        form = _gemini_answer if "generateContent" in asked.path else _openai_answer
-        send(handler, 200, json.dumps(form(tops(value), version)).encode())
+        _answer(handler, asked, tops(value, value_of(asked.parts)), version)
 
     return reply
+
+
+def blind(handler: BaseHTTPRequestHandler, asked: Asked, version: str) -> None:
+    """Answers as a model that sees nothing."""
+    _answer(handler, asked, tops(-1.0), version)
 
 
 def censored_below(pictures: int) -> Reply:
@@ -222,6 +226,13 @@ def _as_usual(handler: BaseHTTPRequestHandler, asked: Asked, version: str) -> No
         send(handler, 404, json.dumps(told).encode())
     else:
         answer()(handler, asked, version)
+
+
+def _answer(
+    handler: BaseHTTPRequestHandler, asked: Asked, told: list[tuple[str, float]], version: str
+) -> None:
+    form = _gemini_answer if "generateContent" in asked.path else _openai_answer
+    send(handler, 200, json.dumps(form(told, version)).encode())
 
 
 def _parts(body: dict[str, Any]) -> Iterator[str | np.ndarray]:

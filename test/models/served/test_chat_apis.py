@@ -18,6 +18,7 @@ from chat_api_server import (
     VERSION,
     ChatApi,
     answer,
+    blind,
     chat_api,
     cut_off,
     expected,
@@ -299,7 +300,7 @@ NO_LOG_PROBS = {
         (lambda e: plain(403, {"error": {"message": "not in your country"}}), "has no right to it"),
         (lambda e: plain(413, b"too big"), "smaller frame_size or max_pairs"),
         (lambda e: plain(301, b"", {"location": "http://192.0.2.1/"}), "301"),
-        (lambda e: answer(-1.0), "does not see them"),
+        (lambda e: blind, "does not see them"),
         (lambda e: plain(200, gzip_bomb(), {"content-encoding": "gzip"}), "compresses its answer"),
     ],
 )  # fmt: skip

@@ -161,5 +161,5 @@ def check_form(address: Address, options: ServedOptions) -> None:
     if options.prompt not in (None, "", PromptForm.CHAT.value):
         raise ModelError(
             f"prompt_form is {options.prompt!r}, and the model {address.name} is asked by a chat "
-            "API, which ends the user's turn by itself; set it to chat, or leave it empty."
+            "API, which ends the user's turn by itself; set it to chat."
         )
