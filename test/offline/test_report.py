@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -79,6 +80,7 @@ def test_the_summary_has_the_numbers_of_the_readings() -> None:
         "log_prob_last": -1.0,
         "success_threshold": -2.0,
         "readings": 11,
+        "readings_censored": 0,
         "frames": 11,
         "camera_frames": 53,
         "latency_ms_p50": 150.0,
@@ -213,3 +215,17 @@ def test_a_film_for_which_there_is_no_room_is_an_error_and_no_half_of_it_is_left
     ):
         write_film(report(), beside)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("numbers", [0, 4])
+def test_readings_without_a_number_are_counted_and_marked(tmp_path: Path, numbers: int) -> None:
+    """Also where there is no other; the plot says which they are."""
+    unknown = {"log_prob": math.nan, "progress": math.nan, "reward": math.nan}
+    readings = [reading(k, **unknown, success=False, censored=True) for k in range(3)]
+    readings += [reading(k, success=False) for k in range(3, 3 + numbers)]
+    write_report(report(readings), tmp_path)
+    assert json.loads((tmp_path / "summary.json").read_text())["readings_censored"] == 3
+    plain = [dataclasses.replace(each, censored=False) for each in readings]
+    write_report(report(plain), tmp_path / "other")
+    drawn, other = (np.asarray(Image.open(tmp_path / p / "curve.png")) for p in (".", "other"))
+    assert (drawn != other).any()

@@ -93,6 +93,7 @@ def test_another_instruction_log_prob_reward_or_model_is_seen():
     pictures = [
         draw_overlay(camera(), state(**options))
         for options in ({}, {"instruction": "open the drawer"}, {"log_prob": -3.4},
+                        {"log_prob": None, "censored": True}, {"log_prob": None},
                         {"reward": 0.2}, {"model": "demo model"})
     ]  # fmt: skip
     for index, picture in enumerate(pictures):

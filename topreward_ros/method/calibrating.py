@@ -205,6 +205,13 @@ def _progress_range(episodes: list[LabelledEpisode], window: int, task: str) -> 
         starts.append(finite[0])
         if one.success:
             ends.append(success_scores(one.log_probs, window)[-1])
+    unknown = sum(map(math.isnan, ends))
+    if 2 * unknown > len(ends):
+        raise CalibrationRefusedError(
+            f"For task {task} {unknown} of {len(ends)} successes end with log-probs that are no "
+            "numbers, so that nothing tells what done looks like; take a model that tells the "
+            "answer's log-prob at any time, or leave these recordings out."
+        )
     floor, ceiling = float(np.median(starts)), float(np.nanmedian(ends))
     if not ceiling - floor > EPSILON:
         raise CalibrationRefusedError(

@@ -20,6 +20,7 @@ from topreward_ros.method.calibrating import (
 from topreward_ros.method.calibration import Calibration
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.conformal import FalseStopBound
+from topreward_ros.method.unknown_scores import unknown_scores
 from topreward_ros.method.verifying import check_fresh, verify
 from topreward_ros.offline.calibrate_arguments import parse_arguments
 from topreward_ros.offline.calibration_report import (
@@ -92,6 +93,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             digest = recording_digest(one.path, one.part)
             check_fresh(reference, one.name, one.instruction, digest)
     episodes = _score_all(scorer, setup, recordings, intake, options, console)
+    curves = [one.log_probs for one in episodes]
+    if unknown := unknown_scores(curves, censored=scorer.backend.censored):
+        console.print(printable(f"Warning: {unknown}"))
     if reference:
         return _verify(reference, episodes, options, console)
     calibration = calibrate(episodes, setup, detector, bound, pooled=options.pool)

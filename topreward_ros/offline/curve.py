@@ -165,9 +165,19 @@ def _log_prob(panel: Axes, report: EpisodeReport) -> None:
     if math.isfinite(threshold):
         label = f"success threshold {threshold:.2f} nat".replace("-", MINUS)
         panel.axhline(threshold, color=SUCCESS, linewidth=1.2, linestyle=(0, (5, 3)), label=label)
+    _censored(panel, report)
     panel.set_ylabel("log-prob (nat)")
     panel.margins(y=0.12)
     panel.legend(loc="best", fontsize=8.5, frameon=True, framealpha=0.9, edgecolor="none")
+
+
+def _censored(panel: Axes, report: EpisodeReport) -> None:
+    """Marks the readings without a number at the panel's foot, where no value is read."""
+    times = [each.episode_time for each in report.readings if each.censored]
+    if times:
+        panel.plot(times, [0.03] * len(times), transform=panel.get_xaxis_transform(), color=LOSS,
+                   linestyle="none", marker="x", markersize=5,
+                   label=f"censored ({len(times)} readings)")  # fmt: skip
 
 
 def _progress(panel: Axes, report: EpisodeReport) -> None:
@@ -187,8 +197,10 @@ def _reward(panel: Axes, report: EpisodeReport) -> None:
     panel.axhline(0.0, color=MUTED, linewidth=0.8)
     panel.set_ylabel(f"reward\n{report.readings[-1].reward_form}")
     # Noise is not to look like a reward.
-    span = 1.15 * max(SMALLEST_REWARD, float(np.abs(values).max()))
-    panel.set_ylim(-span if values.min() < -0.05 * span else -0.25 * span, span)
+    known = values[np.isfinite(values)]
+    span = 1.15 * max(SMALLEST_REWARD, float(np.abs(known).max(initial=0.0)))
+    low = float(known.min(initial=0.0))
+    panel.set_ylim(-span if low < -0.05 * span else -0.25 * span, span)
 
 
 def _frame(panel: Axes, limits: tuple[float, float], *, last: bool) -> None:

@@ -112,6 +112,7 @@ def _state(report: EpisodeReport, known: int) -> OverlayState:
         success_time=report.success_time if success else None,
         duration=report.duration,
         model=report.model_label,
+        censored=bool(last and last.censored),
     )
 
 

@@ -23,6 +23,7 @@ from rich.progress import (
 from topreward_ros.commands import INTERRUPTED
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.models.served.address import is_chat_api
 from topreward_ros.offline.episodes.opening import SingleRecording, open_source
 from topreward_ros.offline.labelling.cluster import add_cluster, check_cluster
 from topreward_ros.offline.labelling.csv_file import write_csv
@@ -111,8 +112,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add_frames(parser)
     add_model(parser)
     add_cluster(parser)
-    parser.set_defaults(prompt_form=PromptForm.RAW.value)
     options = parser.parse_args(arguments)
+    if options.prompt_form is None and not is_chat_api(options.model):
+        options.prompt_form = PromptForm.RAW.value  # as reward_node has it
     if options.split and not options.bag:
         parser.error("--split is how --bag writes; give both, or neither")
     return options

@@ -37,6 +37,8 @@ class LoggedReading:
         pending_frames: selected frames that waited for scoring.
         progress_source: `calibrated` or `running`.
         reward_form: `difference` or `exp_clip`.
+        censored: whether the log-prob is none because the service tells the most probable tokens
+            alone, and the answer is none of them.
     """
 
     stamp: float
@@ -53,6 +55,7 @@ class LoggedReading:
     pending_frames: int = 0
     progress_source: str = "running"
     reward_form: str = "difference"
+    censored: bool = False
 
 
 def model_label(model: str) -> str:
@@ -125,6 +128,7 @@ class EpisodeReport:
             "log_prob_last": last.log_prob,
             "success_threshold": last.success_threshold,
             "readings": len(self.readings),
+            "readings_censored": sum(each.censored for each in self.readings),
             "frames": last.frames,
             "camera_frames": self.frames.seen,
             "latency_ms_p50": float(p50),

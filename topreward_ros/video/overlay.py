@@ -38,6 +38,7 @@ class OverlayState:
         times: seconds since the episode's start, one for each reading so far, growing.
         progress: 0 to 1, one for each reading; NaN leaves a gap.
         log_prob: nat, of the last reading.
+        censored: whether the last reading has none because the service tells too few tokens.
         reward: of the last reading.
         success: whether the flag is set.
         success_time: seconds since the episode's start at which it was set.
@@ -54,6 +55,7 @@ class OverlayState:
     success_time: float | None = None
     duration: float | None = None
     model: str = ""
+    censored: bool = False
 
 
 def draw_overlay(image: NDArray[np.uint8], state: OverlayState) -> NDArray[np.uint8]:
@@ -196,7 +198,9 @@ def _draw_figures(
     x, y = position
     right = canvas.shape[1] - x
     figures = []
-    if state.log_prob is not None:
+    if state.censored:
+        figures.append(("log p", "censored"))
+    elif state.log_prob is not None:
         figures.append(("log p", f"{state.log_prob:.2f}"))
     if state.reward is not None:
         figures.append(("reward", f"{state.reward:+.2f}"))

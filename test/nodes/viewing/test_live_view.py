@@ -159,3 +159,26 @@ def test_a_view_redraws_only_what_changed() -> None:
         written = len(console.file.getvalue())
         view.refresh()
         assert len(console.file.getvalue()) == written
+
+
+CENSORED = dataclasses.replace(
+    READING, log_prob=math.nan, progress=math.nan, reward=math.nan, censored=True
+)
+
+
+def test_a_censored_reading_is_called_so_in_a_terminal_and_without_one() -> None:
+    """It is no number, and no "nan" that nobody can make anything of."""
+    view, console = live()
+    view.show_reading(CENSORED)
+    assert "censored: not among the most probable tokens" in shown(view, console)
+    lines = io.StringIO()
+    PlainView("demo", "go", lines).show_reading(CENSORED)
+    assert "log-prob censored" in lines.getvalue() and "nan nat" not in lines.getvalue()
+
+
+def test_what_is_unknown_leaves_a_gap_in_the_curve_and_is_not_low() -> None:
+    """A column of its own, empty in every row."""
+    known = [dataclasses.replace(READING, log_prob=-4.0 + k) for k in range(3)]
+    text = curve([*known[:2], CENSORED, known[2]]).plain
+    foot = text.rstrip("\n").splitlines()[-1]
+    assert foot[9:] == f"▁█{' '}█"

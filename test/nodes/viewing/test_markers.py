@@ -72,6 +72,10 @@ def test_the_text_has_the_instruction_progress_and_log_probability():
     )
     assert describe(state) == "fold the towel\n42 %   log p -1.23"
     assert describe(OverlayState(instruction="fold it")) == "fold it\nwaiting"
+    unknown = OverlayState(
+        instruction="fold it", times=[1.0], progress=[float("nan")], censored=True
+    )
+    assert describe(unknown) == "fold it\n0 %   log p censored"
 
 
 def test_a_long_instruction_is_cut_to_two_lines():

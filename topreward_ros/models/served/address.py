@@ -62,6 +62,11 @@ def parse_address(model: str) -> Address | None:
     return None
 
 
+def is_chat_api(model: str) -> bool:
+    """Says whether the parameter `model` names one that is asked by whole turns of a chat."""
+    return model.startswith(tuple(f"{engine}{mark}" for engine in OFFICIAL for mark in ":+"))
+
+
 def _server(name: str, engine: str, text: str) -> Address:
     try:
         url = urlsplit(text)

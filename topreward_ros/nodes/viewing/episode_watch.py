@@ -154,4 +154,5 @@ def logged(message: RewardStamped) -> LoggedReading:
         pending_frames=message.pending_frames,
         progress_source=message.progress_source,
         reward_form=message.reward_form,
+        censored=message.censored,
     )

@@ -118,7 +118,7 @@ class PlainView:
         cells = [
             f"{reading.episode_time:6.2f} s",
             f"progress {reading.progress:4.2f}",
-            f"log-prob {reading.log_prob:7.3f} nat",
+            "log-prob censored   " if reading.censored else f"log-prob {reading.log_prob:7.3f} nat",
             f"reward {reading.reward:+6.3f}",
             f"latency {reading.latency * 1e3:5.0f} ms",
             "SUCCESS" if reading.success else "",
@@ -229,7 +229,7 @@ def _gauges(last: LoggedReading | None, success_time: float | None) -> Renderabl
     progress = Table.grid(padding=(0, 2))
     progress.add_row(bar, Text(printable(f"{last.progress:.2f} ({last.progress_source})")))
     table.add_row("progress", progress)
-    table.add_row("log-prob", f"{last.log_prob:+7.3f} nat{_against(last)}")
+    table.add_row("log-prob", f"{_log_prob(last)}{_against(last)}")
     reward = printable(f"{last.reward:+7.3f} ({last.reward_form})")
     sign = "green" if last.reward > 0 else "red" if last.reward < 0 else "dim"
     table.add_row("reward", Text(reward, style=sign))
@@ -242,6 +242,12 @@ def _gauges(last: LoggedReading | None, success_time: float | None) -> Renderabl
     )
     table.add_row("time", f"{last.episode_time:5.1f} s, {last.frames} frames seen by the model")
     return table
+
+
+def _log_prob(reading: LoggedReading) -> str:
+    if reading.censored:
+        return "censored: not among the most probable tokens, which are all that the service tells"
+    return f"{reading.log_prob:+7.3f} nat"
 
 
 def _against(reading: LoggedReading) -> str:

@@ -68,7 +68,9 @@ def describe(state: OverlayState) -> str:
     It is ASCII, for RViz's font has gaps in the place of other letters.
     """
     figures = [f"{100 * _progress(state):.0f} %" if len(state.progress) else "waiting"]
-    if state.log_prob is not None and math.isfinite(state.log_prob):
+    if state.censored:
+        figures.append("log p censored")
+    elif state.log_prob is not None and math.isfinite(state.log_prob):
         figures.append(f"log p {state.log_prob:.2f}")
     if state.success:
         figures.append("SUCCESS")

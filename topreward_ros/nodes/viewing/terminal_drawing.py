@@ -45,6 +45,7 @@ def curve(readings: Sequence[LoggedReading]) -> Text:
     span = high - low
     heights = np.where(np.isfinite(values), (values - low) / span if span > 0 else 0.5, 0.0)
     steps = np.round(np.clip(heights, 0.0, 1.0) * (CURVE_ROWS * 8 - 1)).astype(int) + 1
+    steps[np.isnan(values)] = 0  # a gap: what is unknown is not low
     done = [each.success for each in readings][-CURVE_COLUMNS:]
     for row in reversed(range(CURVE_ROWS)):
         label = {CURVE_ROWS - 1: f"{high:8.2f} ", 0: f"{low:8.2f} "}.get(row, " " * 9)

@@ -59,6 +59,7 @@ class WatchedEpisode:
             success=bool(last and last.success),
             success_time=self._success_time,
             model=note,
+            censored=bool(last and last.censored),
         )
 
     def _begin(self, episode_id: str, instruction: str) -> None:

@@ -19,6 +19,7 @@ from topreward_ros.commands import INTERRUPTED
 from topreward_ros.episode import task_settings
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
+from topreward_ros.method.unknown_scores import unknown_scores
 from topreward_ros.offline.episodes.opening import open_source
 from topreward_ros.offline.episodes.recorded_episode import (
     EpisodeSource,
@@ -200,7 +201,12 @@ def _score(
     minutes = (time.monotonic() - started) / 60.0
     detector = _detector(options, scorer, intake)
     seed = gvl.seed if gvl else None
-    variant = Variant(name, options.model, tuple(scored), detector, tuple(failed), minutes, seed)
+    curves = [one.log_probs for one in scored]
+    if unknown := unknown_scores(curves, censored=scorer.backend.censored):
+        _say(unknown)
+    variant = Variant(
+        name, options.model, tuple(scored), detector, tuple(failed), minutes, seed, unknown
+    )
     return variant, videos
 
 

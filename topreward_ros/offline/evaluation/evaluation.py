@@ -25,6 +25,7 @@ class Variant:
         failed: sentences on the episodes that could not be scored.
         minutes: of scoring.
         gvl_seed: of the order in which GVL showed frames; None where it was not asked.
+        unknown: a sentence on log-probs that are no number; "" where all are.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Variant:
     failed: tuple[str, ...] = ()
     minutes: float = 0.0
     gvl_seed: int | None = None
+    unknown: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Evaluation:
             "minutes": round(variant.minutes, 2),
             "gvl_seed": variant.gvl_seed,
             "failed": list(variant.failed),
+            "unknown": variant.unknown,
             "figures": _plain(asdict(self.figures(variant))),
             "tasks": {
                 task: _plain(asdict(figures)) for task, figures in self.by_task(variant).items()

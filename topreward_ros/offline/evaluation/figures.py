@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -206,14 +206,16 @@ def _control(
 ) -> ControlFigures:
     some = [each for each in episodes if name in each.controls]
     curves = [each.controls[name] for each in some]
-    beaten = sum(each.score > last_mean(curve) for each, curve in zip(some, curves, strict=True))
+    pairs = [(each.score, last_mean(curve)) for each, curve in zip(some, curves, strict=True)]
+    known = [(own, other) for own, other in pairs if not math.isnan(own + other)]
+    beaten = share_figure(sum(own > other for own, other in known), len(known), confidence)
     claims = None
     if detector.threshold is not None:
         shown = [(curve, each.times, ()) for curve, each in zip(curves, some, strict=True)]
         claims = _claims(shown, detector, confidence)
     return ControlFigures(
         mean_figure([prefix_voc(curve) for curve in curves], confidence),
-        share_figure(beaten, len(some), confidence),
+        replace(beaten, undefined=len(pairs) - len(known)),
         claims,
     )
 
@@ -232,10 +234,11 @@ def _gvl(episodes: Sequence[ScoredEpisode], confidence: float) -> GvlFigures | N
 
 
 def _grades(episodes: Sequence[ScoredEpisode], confidence: float) -> GradeFigures | None:
-    if not episodes:
+    known = [each for each in episodes if not math.isnan(each.score)]
+    if not known:
         return None
-    scores = [each.score for each in episodes]
-    grades = [each.grade for each in episodes]
+    scores = [each.score for each in known]
+    grades = [each.grade for each in known]
 
     def correlation(one: np.ndarray, other: np.ndarray) -> float:
         if (one == one[0]).all() or (other == other[0]).all():
@@ -249,4 +252,5 @@ def _grades(episodes: Sequence[ScoredEpisode], confidence: float) -> GradeFigure
         place = 0.0 if high == low else (score - low) / (high - low)
         confusion[grade - LOWEST_GRADE, round(place * steps)] += 1
     found = paired_interval(correlation, scores, grades, confidence)
-    return GradeFigures(Figure(found, len(scores)), confusion.tolist())
+    undefined = len(episodes) - len(known)
+    return GradeFigures(Figure(found, len(scores), undefined), confusion.tolist())

@@ -17,6 +17,10 @@ MOST_SHOWN = 20
 """Answers to GVL that are shown because they do not parse."""
 LONGEST_QUOTE = 60
 """Characters."""
+_UNDEFINED = (
+    "A curve that holds one has no VOC, and an episode that ends with one no success score: they "
+    "are counted as undefined, and stay out of the figure."
+)
 
 
 def markdown(evaluation: Evaluation, pictures: dict[str, Path]) -> str:
@@ -56,6 +60,7 @@ def _summary(evaluation: Evaluation, base: Variant) -> str:
             "| figure | value | interval | episodes | undefined |",
             "|---|---|---|---|---|",
             *_rows(figures),
+            *(["", f"{_cell(base.unknown)} {_UNDEFINED}"] if base.unknown else []),
         ]
     )
 

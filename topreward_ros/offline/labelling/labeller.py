@@ -11,6 +11,7 @@ from topreward_ros.episode import Episode, Reading, task_settings
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.method.unknown_scores import unknown_scores
 from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
 from topreward_ros.offline.labels import recorded_frames
 from topreward_ros.offline.scoring_options import (
@@ -97,6 +98,10 @@ class Labeller:
             episode.add_frame(frame.image, frame.stamp, seen=not frame.frozen)
             readings.append(replace(episode.update(), model_time=0.0))
             frame_ids.append(frame.frame_id)
+        censored = self.scorer.backend.censored
+        if unknown := unknown_scores([[one.log_prob for one in readings]], censored=censored):
+            notes.append(f"{name}: {unknown}")
+            self._say(notes[-1])
         return EpisodeLabels(name, instruction, tuple(readings), tuple(notes), tuple(frame_ids))
 
     def _frames(self, recording: Recording, notes: list[str]) -> list[Frame]:
