@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import math
+import sys
 import threading
 import time
 from collections import deque
@@ -141,6 +142,17 @@ def cut_off(handler: BaseHTTPRequestHandler, asked: Asked, version: str) -> None
     handler.close_connection = True
 
 
+def drop_by_drop(handler: BaseHTTPRequestHandler, asked: Asked, version: str) -> None:
+    """Sends a byte of the body at a time, each before anybody would give up waiting for it."""
+    handler.send_response(200)
+    handler.send_header("content-type", "application/json")
+    handler.send_header("content-length", "1000")
+    handler.end_headers()
+    for _ in range(1000):
+        handler.wfile.write(b" ")
+        time.sleep(0.05)
+
+
 def gigabyte(*, announced: bool) -> Reply:
     """Makes an answer of 1 GB; counts in `gigabyte.sent` what could be sent of it."""
 
@@ -184,6 +196,7 @@ def chat_api() -> Iterator[ChatApi]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are sent apart; it would wait in between
 
         def do_POST(self) -> None:
             length = int(self.headers["content-length"])
@@ -201,7 +214,12 @@ def chat_api() -> Iterator[ChatApi]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *given: object) -> None:
+            if not isinstance(sys.exc_info()[1], OSError):  # a client that hangs up may do so
+                super().handle_error(*given)
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     api = ChatApi(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

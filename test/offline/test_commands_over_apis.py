@@ -88,6 +88,7 @@ def test_label_writes_what_is_censored_into_a_column(api, bags, tmp_path, capsys
     assert "set it to chat" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_evaluate_counts_what_is_censored_and_leaves_it_out(api, bags, tmp_path, capsys):
     api.always = judge(4)
     arguments = [str(bags), "--output", str(tmp_path), "--controls", "--no-matrix"]
@@ -101,6 +102,7 @@ def test_evaluate_counts_what_is_censored_and_leaves_it_out(api, bags, tmp_path,
     assert told["figures"]["auc"]["success score (last 3)"]["count"] == 3
 
 
+@pytest.mark.slow
 def test_calibrate_says_what_is_censored_and_names_the_backend(api, bags, tmp_path, capsys):
     api.always = judge(3)
     arguments = [str(bags), "--output", str(tmp_path / "out"), *WEAK]

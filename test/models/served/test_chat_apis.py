@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import time
 import traceback
 
 import numpy as np
@@ -21,6 +22,7 @@ from chat_api_server import (
     blind,
     chat_api,
     cut_off,
+    drop_by_drop,
     expected,
     gigabyte,
     hang,
@@ -250,6 +252,7 @@ def test_a_server_of_ones_own_may_need_no_key(api, monkeypatch, engine):
         open_at(api, engine)
 
 
+@pytest.mark.slow
 @both
 def test_a_key_is_in_nothing_that_is_said_or_raised(api, engine, caplog, capfd):
     caplog.set_level(logging.DEBUG)
@@ -284,6 +287,7 @@ NO_LOG_PROBS = {
 }
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize(
     ("reply", "words"),
@@ -334,6 +338,7 @@ def test_a_gemini_that_cannot_be_told_not_to_think_is_asked_as_it_is(api):
 # During an episode.
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize(
     "reply",
@@ -361,6 +366,7 @@ def test_what_may_pass_is_asked_again_and_told(api, engine, reply):
     assert isinstance(news[0], News) and api.url in news[0].detail
 
 
+@pytest.mark.slow
 @both
 def test_the_pause_that_a_service_asks_for_is_kept(api, engine):
     scorer = open_at(api, engine, patience=0.5)
@@ -374,6 +380,7 @@ def test_the_pause_that_a_service_asks_for_is_kept(api, engine):
     assert len(api.asked) == before + 1, "a minute is longer than there is patience"
 
 
+@pytest.mark.slow
 @both
 def test_a_silent_service_is_given_up_in_time_and_asked_again(api, engine):
     scorer = open_at(api, engine, patience=1.0)
@@ -382,6 +389,17 @@ def test_a_silent_service_is_given_up_in_time_and_asked_again(api, engine):
     with pytest.raises(ServerLost, match="no answer in time"):
         session.log_prob(TASK)
     assert session.log_prob(TASK) == pytest.approx(expected(*frames(2), TASK), abs=1e-12)
+
+
+@pytest.mark.slow
+@both
+def test_an_answer_that_comes_drop_by_drop_is_given_up_as_well(api, engine):
+    session = episode(open_at(api, engine, patience=0.5))
+    api.replies.append(drop_by_drop)
+    began = time.monotonic()
+    with pytest.raises(ServerLost, match="no answer in time"):
+        session.log_prob(TASK)
+    assert time.monotonic() - began < 20.0, "the answer would take 50 s"
 
 
 @both
@@ -422,6 +440,7 @@ def test_another_version_of_the_model_in_the_midst_is_refused(api, engine):
         session.log_prob(TASK)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("announced", [True, False])
 def test_an_answer_of_a_gigabyte_is_not_read(api, engine, announced):

@@ -121,7 +121,7 @@ class Refusals:
     def other_version(self, first: str, now: str) -> ModelError:
         """Returns what to raise where another version of the model answers than before."""
         return self._unusable(
-            f"the service answers with version {self._key.hidden_in(now)} of it, and began with "
+            f"the service answers with version {self._key.hidden_in(now or '?')} of it, and began with "
             f"{self._key.hidden_in(first)}; their scores do not compare, so configure anew"
         )
 
