@@ -335,6 +335,15 @@ def test_a_gemini_that_cannot_be_told_not_to_think_is_asked_as_it_is(api):
     assert episode(scorer).log_prob(TASK) == pytest.approx(expected(*frames(2), TASK), abs=1e-12)
 
 
+def test_an_openai_that_wants_another_name_for_the_number_of_tokens_gets_it(api):
+    told = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+    api.replies.append(plain(400, {"error": {"message": told}}))
+    scorer = open_at(api, "openai")
+    assert ["max_tokens" in asked.body for asked in api.asked] == [True, False, False]
+    assert api.asked[-1].body["max_completion_tokens"] == 1
+    assert episode(scorer).log_prob(TASK) == pytest.approx(expected(*frames(2), TASK), abs=1e-12)
+
+
 # During an episode.
 
 

@@ -19,6 +19,8 @@ from topreward_ros.models.served.options import ServedOptions
 
 OFFICIAL = "https://api.openai.com/v1"
 """Written here, so that no variable of the environment takes `openai:<model>` elsewhere."""
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""Names of the one number of tokens that are written."""
 
 
 def open_openai(address: Address, options: ServedOptions) -> ApiScorer:
@@ -41,8 +43,8 @@ class OpenAIService:
         self.backend = f"openai {address.model}"
         self._model = address.model
         self._refusals = refusals
-        # OpenAI's newer models take the one name alone, and many other servers the other.
-        self._limit = "max_tokens" if address.url else "max_completion_tokens"
+        # OpenAI's newer models take the second name alone, and many other servers the first.
+        self._limits = list(LIMITS if address.url else reversed(LIMITS))
         self._client = openai.OpenAI(
             api_key=key.secret or "none",
             base_url=address.url or OFFICIAL,
@@ -53,17 +55,11 @@ class OpenAIService:
     def ask(self, turn: ChatTurn, limit: float) -> Answer:
         """See `ChatService.ask`."""
         try:
-            told = self._client.chat.completions.with_raw_response.create(
-                model=self._model,
-                messages=[{"role": "user", "content": list(map(_part, turn.parts()))}],
-                temperature=0,
-                logprobs=True,
-                top_logprobs=TOP,
-                timeout=limit,
-                **{self._limit: 1},
-            )
-            body = told.http_response.json()
+            return self._ask(turn, limit)
         except openai.APIStatusError as error:
+            if error.status_code == 400 and self._limits[1:] and self._limits[1] in str(error):
+                del self._limits[0]
+                return self.ask(turn, limit)
             raise self._of_status(error) from None
         except openai.APITimeoutError:
             raise self._refusals.of_network(httpx2.ReadTimeout("")) from None
@@ -73,7 +69,18 @@ class OpenAIService:
             raise self._refusals.of_network(error) from None
         except (ValueError, RecursionError, openai.OpenAIError) as error:
             raise self._refusals.of_garbled(error) from None
-        return self._read(body)
+
+    def _ask(self, turn: ChatTurn, limit: float) -> Answer:
+        told = self._client.chat.completions.with_raw_response.create(
+            model=self._model,
+            messages=[{"role": "user", "content": list(map(_part, turn.parts()))}],
+            temperature=0,
+            logprobs=True,
+            top_logprobs=TOP,
+            timeout=limit,
+            **{self._limits[0]: 1},
+        )
+        return self._read(told.http_response.json())
 
     def _of_status(self, error: openai.APIStatusError) -> Exception:
         body = error.body if isinstance(error.body, dict) else {}

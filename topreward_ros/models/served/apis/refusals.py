@@ -120,9 +120,10 @@ class Refusals:
 
     def other_version(self, first: str, now: str) -> ModelError:
         """Returns what to raise where another version of the model answers than before."""
+        first, now = self._key.hidden_in(first or "?"), self._key.hidden_in(now or "?")
         return self._unusable(
-            f"the service answers with version {self._key.hidden_in(now or '?')} of it, and began with "
-            f"{self._key.hidden_in(first)}; their scores do not compare, so configure anew"
+            f"the service answers with version {now} of it, and began with {first}; their scores "
+            "do not compare, so configure anew"
         )
 
     def _of_key(self, status: int) -> ModelError:
