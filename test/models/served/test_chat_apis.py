@@ -34,8 +34,12 @@ from topreward_ros.method.prompt import PromptForm
 from topreward_ros.models.checkpoints.loading import score_prefixes
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.loading import open_scorer
+from topreward_ros.models.served.address import parse_address
 from topreward_ros.models.served.apis import refusals
 from topreward_ros.models.served.apis.bounded_http import LARGEST_ANSWER
+from topreward_ros.models.served.apis.gemini_scorer import GeminiService
+from topreward_ros.models.served.apis.keys import find_key
+from topreward_ros.models.served.apis.openai_scorer import OpenAIService
 from topreward_ros.models.served.patience import ServerLost
 from topreward_ros.models.server_health import News
 
@@ -241,6 +245,41 @@ def test_a_wrong_key_is_one_sentence(api, monkeypatch, engine):
 
 
 @both
+def test_what_is_not_encrypted_goes_through_no_proxy(api, monkeypatch, engine):
+    with chat_api() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        open_at(api, engine)
+        assert api.asked and not proxy.asked
+
+
+def test_nothing_in_the_environment_moves_the_official_addresses(api, monkeypatch):
+    for name in ("OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "GOOGLE_VERTEX_BASE_URL"):
+        monkeypatch.setenv(name, api.url)
+    client = service_of("openai")._client
+    assert str(client.base_url) == "https://api.openai.com/v1/"
+    options = service_of("gemini")._client._api_client._http_options
+    assert options.base_url == "https://generativelanguage.googleapis.com/"
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "somebody-elses")
+    vertex = service_of("gemini")
+    assert vertex.backend == "gemini vertexai vision-1" and not vertex._client._api_client.project
+    options = vertex._client._api_client._http_options
+    assert options.base_url == "https://aiplatform.googleapis.com/"
+    assert service_of("gemini+http://127.0.0.1:9#vision-1").backend == "gemini vision-1"
+
+
+def service_of(engine: str):
+    """The service of an address, of which nothing has been asked yet."""
+    address = parse_address(engine if "#" in engine else f"{engine}:vision-1")
+    kind = {"openai": OpenAIService, "gemini": GeminiService}[address.engine]
+    key = find_key(address)
+    return kind(address, key, refusals.Refusals(address, key))
+
+
+@both
 def test_a_server_of_ones_own_may_need_no_key(api, monkeypatch, engine):
     for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
         monkeypatch.delenv(name)
@@ -359,11 +398,12 @@ def test_an_openai_that_wants_another_name_for_the_number_of_tokens_gets_it(api)
         plain(200, b"<html>log in</html>", {"content-type": "text/html"}),
         plain(200, b"[" * 100_000),
         plain(200, {"choices": [], "candidates": []}),
+        plain(200, {"choices": [{"message": {}}], "candidates": [{"finishReason": "OTHER"}]}),
         plain(200, {"choices": "none", "candidates": 7}),
         plain(200, []),
         cut_off,
     ],
-    ids=range(10),
+    ids=range(11),
 )  # fmt: skip
 def test_what_may_pass_is_asked_again_and_told(api, engine, reply):
     scorer = open_at(api, engine)

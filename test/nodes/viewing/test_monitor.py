@@ -12,8 +12,10 @@ import rclpy
 from rclpy.node import Node
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.viewing.episode_watch import logged
 from topreward_ros.nodes.viewing.live_view import PlainView
 from topreward_ros.nodes.viewing.monitor import Monitor, parse
+from topreward_ros.nodes.viewing.watched_episode import WatchedEpisode
 
 DEADLINE = 60.0
 
@@ -69,3 +71,11 @@ def test_an_endless_run_keeps_only_the_newest_reading_and_event() -> None:
         monitor.destroy_node()
     finally:
         rclpy.shutdown()
+
+
+def test_what_is_censored_stays_so_on_its_way_to_monitor_and_overlay():
+    message = RewardStamped(episode_id="a", log_prob=float("nan"), progress=float("nan"))
+    watched = WatchedEpisode()
+    for message.censored in (True, False):
+        watched.take_reading(message)
+        assert logged(message).censored is watched.state().censored is message.censored

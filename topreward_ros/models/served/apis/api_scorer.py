@@ -93,14 +93,18 @@ class ApiScorer:
 
     def log_prob(self, turn: ChatTurn) -> float:
         """Returns log p(answer) after a turn; NaN where it is not among those that are told."""
-        answer = self._ask(turn)
+        answer = self._ask(turn, needs=True)
         if self._version and answer.version != self._version:
             raise self._refusals.other_version(self._version, answer.version)
         return answer.log_prob(PROMPT.answer)
 
-    def _ask(self, turn: ChatTurn) -> Answer:
+    def _ask(self, turn: ChatTurn, *, needs: bool = False) -> Answer:
+        """Asks as long as there is patience; `needs` says that there are log-probs otherwise."""
+
         def ask(limit: float) -> Answer:
             answer = self._service.ask(turn, limit)
+            if needs and not answer.top:
+                raise self._refusals.of_garbled("this time it tells no log-probs")
             try:
                 answer.log_prob(PROMPT.answer)
             except ValueError as error:

@@ -19,6 +19,7 @@ from topreward_ros.models.served.apis.top_tokens import TOP, Answer, top_tokens
 from topreward_ros.models.served.options import ServedOptions
 
 OFFICIAL = "https://generativelanguage.googleapis.com/"
+VERTEX = "https://aiplatform.googleapis.com/"
 """Written here, so that no variable of the environment takes `gemini:<model>` elsewhere."""
 REFUSED = (
     "SAFETY",
@@ -104,14 +105,10 @@ class GeminiService:
         reason = getattr(first.finish_reason, "value", "")
         if reason in REFUSED:
             raise self._refusals.of_content(first.finish_message or reason)
-        result = first.logprobs_result
-        if not result or not result.top_candidates or not result.top_candidates[0].candidates:
-            raise self._refusals.without_log_probs(
-                "it thinks before it answers" if self._thinks else "its answer holds none"
-            )
-        chosen = (result.chosen_candidates or [])[:1]
-        told_tokens = [*result.top_candidates[0].candidates, *chosen]
-        pairs = ((each.token, each.log_probability) for each in told_tokens)
+        result, tokens = first.logprobs_result, []
+        if result and result.top_candidates and result.top_candidates[0].candidates:
+            tokens = [*result.top_candidates[0].candidates, *(result.chosen_candidates or [])[:1]]
+        pairs = ((each.token, each.log_probability) for each in tokens)
         return Answer(top_tokens(pairs), told.model_version or "")
 
     def _of_status(self, error: errors.APIError) -> Exception:
@@ -123,16 +120,15 @@ class GeminiService:
 
 def _client(address: Address, key: Key) -> genai.Client:
     def options(url: str | None) -> types.HttpOptions:
-        return types.HttpOptions(base_url=url, httpx_client=bounded_client())
+        return types.HttpOptions(base_url=url, httpx_client=bounded_client(address.url))
 
     secret = key.secret or "none"
     try:
         if address.url:
             return genai.Client(vertexai=False, api_key=secret, http_options=options(address.url))
-        client = genai.Client(api_key=secret, http_options=options(None))
-        if client.vertexai:
-            return client
-        return genai.Client(vertexai=False, api_key=secret, http_options=options(OFFICIAL))
+        vertex = bool(genai.Client(api_key=secret, http_options=options(None)).vertexai)
+        url = VERTEX if vertex else OFFICIAL
+        return genai.Client(vertexai=vertex, api_key=secret, http_options=options(url))
     except ValueError as error:
         raise ModelError(
             f"The model {address.name} cannot be used: {key.hidden_in(error)}; see the variables "

@@ -49,7 +49,7 @@ class OpenAIService:
             api_key=key.secret or "none",
             base_url=address.url or OFFICIAL,
             max_retries=0,
-            http_client=bounded_client(),
+            http_client=bounded_client(address.url),
         )
 
     def ask(self, turn: ChatTurn, limit: float) -> Answer:
@@ -99,10 +99,9 @@ class OpenAIService:
             )
         token = _at(choice, "logprobs", "content", 0)
         top = _at(token, "top_logprobs")
-        if not isinstance(token, dict) or not isinstance(top, list) or not top:
-            raise self._refusals.without_log_probs("its answer holds none")
         version = body.get("model")
-        pairs = ((_at(each, "token"), _at(each, "logprob")) for each in [*top, token])
+        told = [*top, token] if isinstance(top, list) and top else []
+        pairs = ((_at(each, "token"), _at(each, "logprob")) for each in told)
         return Answer(top_tokens(pairs), version if isinstance(version, str) else "")
 
 

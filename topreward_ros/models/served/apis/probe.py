@@ -37,7 +37,9 @@ def probe(
         turn = ChatTurn(tuple(map(png, frames)), STAMPS, PROMPT.after_video(INSTRUCTION))
         answers.append(ask(turn))
         if not answers[-1].top:
-            raise refusals.without_log_probs("its answer holds none")
+            raise refusals.without_log_probs(
+                "its answer holds none, as of a model that thinks before its first word"
+            )
     first, second = answers
     if first.version != second.version:
         raise refusals.other_version(first.version, second.version)

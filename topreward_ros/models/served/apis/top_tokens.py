@@ -20,7 +20,8 @@ class Answer:
     """One answer of a service.
 
     Attributes:
-        top: the most probable tokens and their log-probabilities in nats, as they were told.
+        top: the most probable tokens and their log-probabilities in nats, as they were told; empty
+            where none were.
         version: of the model, as the service names it; "": it names none.
     """
 
