@@ -75,6 +75,7 @@ def test_an_endless_run_keeps_only_the_newest_reading_and_event() -> None:
 
 def test_what_is_censored_stays_so_on_its_way_to_monitor_and_overlay():
     message = RewardStamped(episode_id="a", log_prob=float("nan"), progress=float("nan"))
+    message.header.stamp.sec = 1_700_000_000
     watched = WatchedEpisode()
     for message.censored in (True, False):
         watched.take_reading(message)
