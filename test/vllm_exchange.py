@@ -59,8 +59,8 @@ class Recording:
         self.exchanges: list[dict] = []
         bounded = connection.bounded_client
 
-        def recorded():
-            client = bounded()
+        def recorded(url: str):
+            client = bounded(url)
             client.event_hooks["response"].append(self._keep)
             return client
 

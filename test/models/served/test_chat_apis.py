@@ -36,10 +36,10 @@ from topreward_ros.models.contract import ModelError
 from topreward_ros.models.loading import open_scorer
 from topreward_ros.models.served.address import parse_address
 from topreward_ros.models.served.apis import refusals
-from topreward_ros.models.served.apis.bounded_http import LARGEST_ANSWER
 from topreward_ros.models.served.apis.gemini_scorer import GeminiService
 from topreward_ros.models.served.apis.keys import find_key
 from topreward_ros.models.served.apis.openai_scorer import OpenAIService
+from topreward_ros.models.served.bounded_http import LARGEST_ANSWER
 from topreward_ros.models.served.patience import ServerLost
 from topreward_ros.models.server_health import News
 

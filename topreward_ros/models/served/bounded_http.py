@@ -15,15 +15,20 @@ class AnswerRefused(Exception):
     """An answer that is not read; the message says what it is, after the server's name."""
 
 
-def bounded_client() -> httpx2.Client:
+def bounded_client(url: str) -> httpx2.Client:
     """Returns a client that reads `LARGEST_ANSWER` bytes at most, and goes where it is told only.
 
-    Answers are asked for without compression, of which a few bytes could become gigabytes, and
-    redirections are not followed: they would take the key elsewhere.
+    Answers are asked for without compression, of which a few bytes could become gigabytes.
+    Redirections are not followed, as they would take the key elsewhere, and no proxy of the
+    environment sees what is not encrypted.
+
+    Args:
+        url: of the server; "": an official one.
     """
     return httpx2.Client(
         headers={"accept-encoding": "identity"},
         follow_redirects=False,
+        trust_env=not url.startswith("http:"),
         event_hooks={"response": [_bound]},
     )
 

@@ -58,7 +58,7 @@ class Connection:
         if not (key.isascii() and key.isprintable()):
             raise ModelError(f"{KEY} holds characters that no key has; set it anew.")
         self._url = url
-        self._client = bounded_client()
+        self._client = bounded_client(url)
         if key:
             self._client.headers["authorization"] = f"Bearer {key}"
         self.open_key = bool(key) and url.startswith("http:") and not _here(url)

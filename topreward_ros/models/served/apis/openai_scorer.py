@@ -10,11 +10,11 @@ import openai
 
 from topreward_ros.models.served.address import Address
 from topreward_ros.models.served.apis.api_scorer import ApiScorer, check_form
-from topreward_ros.models.served.apis.bounded_http import AnswerRefused, bounded_client
 from topreward_ros.models.served.apis.chat_turn import ChatTurn
 from topreward_ros.models.served.apis.keys import Key, find_key
 from topreward_ros.models.served.apis.refusals import Refusals, asked_pause
 from topreward_ros.models.served.apis.top_tokens import TOP, Answer, top_tokens
+from topreward_ros.models.served.bounded_http import AnswerRefused, bounded_client
 from topreward_ros.models.served.options import ServedOptions
 
 OFFICIAL = "https://api.openai.com/v1"

@@ -12,8 +12,8 @@ import httpx2
 
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.served.address import Address
-from topreward_ros.models.served.apis.bounded_http import AnswerRefused
 from topreward_ros.models.served.apis.keys import Key
+from topreward_ros.models.served.bounded_http import AnswerRefused
 from topreward_ros.models.served.patience import ServerAway
 
 TRANSIENT = (408, 409, 425, 429, 500, 502, 503, 504, 529)
