@@ -6,9 +6,13 @@ import os
 import tempfile
 from contextlib import suppress
 
+import hypothesis
 import pytest
 from isolation import Domain, let_children_be_interrupted
 
+# Others load the machine meanwhile: an example may take any time.
+hypothesis.settings.register_profile("topreward", deadline=None)
+hypothesis.settings.load_profile("topreward")
 DOMAIN = Domain()  # of this process: each worker of pytest-xdist is one
 # Before anything imports rclpy.
 os.environ["ROS_DOMAIN_ID"] = str(DOMAIN.number)

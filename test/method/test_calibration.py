@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from full_disk import full_disk
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
@@ -77,7 +77,6 @@ def test_the_least_number_of_failures_is_the_published_one(rate, confidence, nee
         bound.allowed_false_stops(needed - 1)
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 0.5), st.floats(0.5, 0.99), st.integers(1, 2000))
 def test_as_many_failures_as_the_exact_binomial_tail_allows_may_lie_above(rate, confidence, count):
     bound = FalseStopBound(rate, confidence)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from topreward_ros.method.metrics import (
@@ -36,7 +36,6 @@ def test_voc_takes_minus_infinity_as_the_lowest_value():
     assert value_order_correlation([-math.inf, -9.0, -1.0]) == pytest.approx(1.0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-50, 0), min_size=2))
 def test_voc_does_not_change_under_a_growing_map_and_flips_with_time(ranks):
     curve = np.array(ranks, dtype=float)
@@ -74,7 +73,6 @@ def test_a_roc_curve_goes_point_by_point_from_the_highest_score_to_the_lowest():
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-50, 0), st.booleans()), min_size=2))
 def test_auc_depends_on_the_order_only_and_flips_with_the_labels(episodes):
     scores = np.array([score for score, _ in episodes], dtype=float)

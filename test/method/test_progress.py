@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from topreward_ros.method.progress import (
@@ -53,7 +53,6 @@ def test_a_curve_that_is_not_one_value_per_prefix_is_refused(curve):
         episode_progress(curve)
 
 
-@settings(deadline=None)
 @given(st.lists(log_prob, min_size=2), st.floats(0.5, 20.0), st.floats(-10.0, 10.0))
 def test_episode_progress_does_not_depend_on_scale_or_offset(curve, scale, offset):
     values = np.array(curve)
@@ -62,7 +61,6 @@ def test_episode_progress_does_not_depend_on_scale_or_offset(curve, scale, offse
         np.testing.assert_allclose(moved.values, progress.values, atol=1e-4)
 
 
-@settings(deadline=None)
 @given(st.lists(any_value, min_size=1))
 def test_episode_progress_lies_in_its_bounds_and_keeps_the_order(curve):
     values = episode_progress(curve).values
@@ -81,7 +79,6 @@ def test_prefixes_are_the_authors_fifteen_uniformly_spaced_ones():
     np.testing.assert_array_equal(prefix_lengths(20), rounded)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 2000), st.integers(1, 60))
 def test_prefixes_are_distinct_and_end_with_the_whole_episode(frames, count):
     lengths = prefix_lengths(frames, count)
@@ -127,20 +124,17 @@ def test_running_progress_against_a_hand_computed_episode():
     assert running.source == "running"
 
 
-@settings(deadline=None)
 @given(log_prob, st.one_of(st.none(), log_prob))
 def test_the_first_sample_is_never_progress(value, hint):
     assert RunningProgress(hint).update(value) == 0.0
 
 
-@settings(deadline=None)
 @given(log_prob, st.integers(2, 20), st.one_of(st.none(), log_prob))
 def test_a_constant_window_is_never_progress(value, count, hint):
     running = RunningProgress(hint)
     assert [running.update(value) for _ in range(count)] == [0.0] * count
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-60.0, -1.0), min_size=1), st.floats(-0.9, 0.0))
 def test_a_new_maximum_below_the_threshold_is_not_full_progress(curve, threshold):
     for hint in (threshold, None):
@@ -148,7 +142,6 @@ def test_a_new_maximum_below_the_threshold_is_not_full_progress(curve, threshold
         assert all(running.update(value) < 1.0 for value in curve)
 
 
-@settings(deadline=None)
 @given(st.lists(any_value), any_value)
 def test_the_past_does_not_change_when_a_new_value_arrives(curve, new):
     first, second = RunningProgress(-1.0), RunningProgress(-1.0)
@@ -157,7 +150,6 @@ def test_the_past_does_not_change_when_a_new_value_arrives(curve, new):
     np.testing.assert_array_equal(after[:-1], before)
 
 
-@settings(deadline=None)
 @given(st.lists(any_value), st.one_of(st.none(), log_prob))
 def test_running_progress_lies_in_its_bounds_and_is_unknown_only_where_the_log_prob_is(curve, hint):
     running = RunningProgress(hint)

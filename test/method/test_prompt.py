@@ -1,7 +1,7 @@
 """Rules of the question, held against the text that the method's sources print."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from topreward_ros.method.prompt import (
@@ -49,7 +49,6 @@ def test_another_family_brings_its_own_markup():
     )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(list(PromptForm)), st.text(st.characters(categories=["L", "N"]), min_size=1))
 def test_the_instruction_stands_in_the_text_once_and_word_for_word(form, instruction):
     instruction = f"task {instruction} {{braces}}"

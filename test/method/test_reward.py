@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from topreward_ros.method.reward import DenseReward, RewardForm, dense_rewards
@@ -29,14 +29,12 @@ def test_other_constants_of_the_paper_form_show_more_than_one_bit():
     np.testing.assert_allclose(values, [1.0, math.exp(0.25), math.exp(0.5), 1.0])
 
 
-@settings(deadline=None)
 @given(st.lists(progress, min_size=1))
 def test_differences_sum_to_the_progress_made(curve):
     total = dense_rewards(curve, "difference").sum()
     assert total == pytest.approx(curve[-1] - curve[0], abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(progress, st.just(math.nan))))
 def test_unknown_progress_gives_an_unknown_reward_and_loses_nothing(curve):
     rewards = dense_rewards(curve, "difference")
@@ -46,7 +44,6 @@ def test_unknown_progress_gives_an_unknown_reward_and_loses_nothing(curve):
         assert np.nansum(rewards) == pytest.approx(known[-1] - known[0], abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(progress, min_size=1))
 def test_the_paper_form_stays_in_its_bounds_and_clips_every_step_that_does_not_go_back(curve):
     rewards = dense_rewards(curve, "exp_clip")
@@ -54,7 +51,6 @@ def test_the_paper_form_stays_in_its_bounds_and_clips_every_step_that_does_not_g
     assert np.all(rewards[1:][np.diff(curve) >= 0.0] == 2.0)
 
 
-@settings(deadline=None)
 @given(st.lists(progress), st.sampled_from(list(RewardForm)))
 def test_the_stream_and_the_whole_episode_give_the_same_numbers(curve, form):
     reward = DenseReward(form)

@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,7 +69,6 @@ def test_an_unknown_or_infinite_log_prob_is_no_success_and_starts_the_hold_anew(
     assert latch_time(windowed, [0.0, 0.0, bad, 0.0, 0.0, 0.0]) == 2.5
 
 
-@hypothesis.settings(deadline=None)
 @given(
     st.lists(st.tuples(value, st.booleans()), max_size=40),
     st.floats(-15.0, -1.0),
@@ -98,7 +96,6 @@ def test_success_stays_once_it_is_there():
     assert {state.since for state in states[1:]} == {0.5}
 
 
-@hypothesis.settings(deadline=None)
 @given(st.lists(value))
 def test_without_a_threshold_there_is_a_score_but_never_a_success(log_probs):
     states = run(SuccessSettings(None, window=1, hold=0.0, min_duration=0.0), log_probs)
@@ -107,20 +104,17 @@ def test_without_a_threshold_there_is_a_score_but_never_a_success(log_probs):
         assert state.score == log_prob or math.isnan(state.score)
 
 
-@hypothesis.settings(deadline=None)
 @given(st.floats(-20.0, -0.1), st.integers(1, 40))
 def test_a_constant_curve_below_the_threshold_is_never_a_success(level, count):
     assert not run(SuccessSettings(-0.05), [level] * count)[-1].success
 
 
-@hypothesis.settings(deadline=None)
 @given(value, st.sampled_from([2, 3, 5]))
 def test_a_single_frame_is_never_a_success_by_itself(log_prob, window):
     settings = SuccessSettings(-10.0, window=window, hold=0.0, min_duration=0.0)
     assert not run(settings, [log_prob])[-1].success
 
 
-@hypothesis.settings(deadline=None)
 @given(st.lists(value, min_size=1, max_size=40), st.floats(-15.0, -1.0), st.floats(0.0, 3.0))
 def test_a_higher_threshold_never_latches_earlier(log_probs, threshold, raised):
     low = latch_time(SuccessSettings(threshold), log_probs)
@@ -128,7 +122,6 @@ def test_a_higher_threshold_never_latches_earlier(log_probs, threshold, raised):
     assert high is None or (low is not None and low <= high)
 
 
-@hypothesis.settings(deadline=None)
 @given(st.lists(value, min_size=1, max_size=40), st.floats(1e-3, 1e9))
 def test_only_differences_of_camera_time_count_for_the_hold(log_probs, start):
     settings = SuccessSettings(-10.0, min_duration=0.0)
@@ -216,7 +209,6 @@ def test_the_latch_level_is_the_best_of_the_lowest_scores_within_a_hold():
     assert latch_level([], [], settings) == -math.inf
 
 
-@hypothesis.settings(deadline=None)
 @given(
     st.lists(st.tuples(value, st.floats(0.01, 3.0), st.sampled_from([True] * 9 + [False])),
              max_size=30),

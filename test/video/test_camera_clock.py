@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from topreward_ros.video.camera_clock import CameraClock, Order
@@ -69,7 +69,6 @@ def test_a_recording_played_at_many_times_its_speed_is_no_jump():
     assert orders(stamps, [stamp / 10 for stamp in stamps]) == [NEWER] * 100
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-100, 100), st.floats(0, 2)), max_size=40))
 def test_the_believed_time_only_grows(steps):
     clock, stamp, now, newest = CameraClock("front"), 500.0, 0.0, float("-inf")

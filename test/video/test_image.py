@@ -402,13 +402,13 @@ JPEG = encoded(smooth_picture(48, 64), "jpeg", quality=90)
 PNG = encoded(smooth_picture(24, 32), "png")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, len(JPEG) - 1))
 def test_a_cut_jpeg_is_always_refused(length):
     refused(compressed(JPEG[:length]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, len(PNG) - 1))
 def test_a_cut_png_is_refused_unless_all_pixels_are_there(length):
     try:
@@ -418,7 +418,7 @@ def test_a_cut_png_is_refused_unless_all_pixels_are_there(length):
     np.testing.assert_array_equal(rgb, smooth_picture(24, 32))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from([JPEG, PNG]), st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
 def test_damaged_bytes_never_raise_anything_else(data, where, junk):
     where %= len(data)
@@ -431,7 +431,7 @@ def test_damaged_bytes_never_raise_anything_else(data, where, junk):
         assert rgb.dtype == np.uint8 and rgb.ndim == 3 and rgb.shape[2] == 3
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     encoding=st.sampled_from([*pixels.FORMATS, "yuyv", "16UC1", "8UC3", "", "nv24"]),
     height=st.integers(0, 9), width=st.integers(0, 9), step=st.integers(0, 80),
@@ -455,7 +455,7 @@ def test_any_raw_message_is_a_picture_of_its_size_or_refused(
         assert rgb.shape == (height, width, 3) and rgb.dtype == np.uint8
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(height=st.integers(1, 12), width=st.integers(1, 12), padding=st.integers(0, 20))
 def test_padding_never_changes_the_picture(height, width, padding):
     stored = random_picture(height, width)

@@ -263,7 +263,7 @@ def test_cameras_of_different_sizes_share_a_frame():
     assert not frame.image[20, 85].any()  # padding beside the square picture
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 40)), max_size=80), st.booleans())
 def test_any_arrival_order_gives_growing_stamps_on_the_grid_with_fresh_cameras(steps, gated):
     target = FrameIntake(

@@ -70,7 +70,7 @@ def test_an_inset_leaves_the_camera_s_own_picture_alone():
     assert (main == COLOURS[0]).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.sampled_from(list(Layout)),
     st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=5),

@@ -28,7 +28,7 @@ def frame(picture, sigma=0.0, rng=None, shared=False):
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SIZES, st.floats(0, 6), SEEDS, st.booleans())
 def test_sensor_noise_is_not_motion(size, sigma, seed, shared):
     rng, gate = np.random.default_rng(seed), MotionGate()
@@ -36,7 +36,7 @@ def test_sensor_noise_is_not_motion(size, sigma, seed, shared):
     assert not any(gate.is_new(frame(scene(*size), sigma, rng, shared)) for _ in range(3))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SIZES, st.floats(0, 6), SEEDS, st.sampled_from([0, 1, 2]))
 def test_an_object_of_a_twentieth_that_moves_is_motion(size, sigma, seed, channel):
     rng, gate = np.random.default_rng(seed), MotionGate()

@@ -100,7 +100,7 @@ def test_another_instruction_log_prob_reward_or_model_is_seen():
         assert not any(np.array_equal(picture, other) for other in pictures[:index])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     height=st.integers(1, 400), width=st.integers(1, 400), text=st.text(max_size=60),
     readings=st.lists(
@@ -140,7 +140,7 @@ def test_a_picture_takes_few_milliseconds():
 
 
 @given(st.text(max_size=200), st.integers(40, 300), st.integers(1, 3))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_lines_fit_and_lose_words_only_behind_an_ellipsis(text, width, lines):
     broken = wrap(text, 14, width, lines)
     assert len(broken) <= lines

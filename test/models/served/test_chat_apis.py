@@ -296,7 +296,7 @@ def test_a_server_of_ones_own_may_need_no_key(api, monkeypatch, engine):
 def test_a_key_is_in_nothing_that_is_said_or_raised(api, engine, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     said = []
-    scorer = open_at(api, engine, patience=0.5)
+    scorer = open_at(api, engine, patience=3.0)
     session = episode(scorer)
     echo = {"error": {"message": f"bad {KEY}", "status": KEY, "code": KEY, "details": [KEY]}}
     for reply in (
@@ -418,7 +418,7 @@ def test_what_may_pass_is_asked_again_and_told(api, engine, reply):
 @pytest.mark.slow
 @both
 def test_the_pause_that_a_service_asks_for_is_kept(api, engine):
-    scorer = open_at(api, engine, patience=0.5)
+    scorer = open_at(api, engine, patience=3.0)
     session = episode(scorer)
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "60s"}
     told = {"error": {"code": 429, "message": "slow down", "details": [info]}}
@@ -432,9 +432,9 @@ def test_the_pause_that_a_service_asks_for_is_kept(api, engine):
 @pytest.mark.slow
 @both
 def test_a_silent_service_is_given_up_in_time_and_asked_again(api, engine):
-    scorer = open_at(api, engine, patience=1.0)
+    scorer = open_at(api, engine, patience=3.0)
     session = episode(scorer)
-    api.replies.append(hang(2.0))
+    api.replies.append(hang(6.0))
     with pytest.raises(ServerLost, match="no answer in time"):
         session.log_prob(TASK)
     assert session.log_prob(TASK) == pytest.approx(expected(*frames(2), TASK), abs=1e-12)
@@ -443,7 +443,7 @@ def test_a_silent_service_is_given_up_in_time_and_asked_again(api, engine):
 @pytest.mark.slow
 @both
 def test_an_answer_that_comes_drop_by_drop_is_given_up_as_well(api, engine):
-    session = episode(open_at(api, engine, patience=0.5))
+    session = episode(open_at(api, engine, patience=3.0))
     api.replies.append(drop_by_drop)
     began = time.monotonic()
     with pytest.raises(ServerLost, match="no answer in time"):

@@ -42,7 +42,7 @@ def server(served):
 
 
 def opened(server, **options):
-    given = {"frame_size": SIZE, "max_pairs": KEPT, "patience": 0.5, **options}
+    given = {"frame_size": SIZE, "max_pairs": KEPT, "patience": 60.0, **options}
     return open_scorer(server.address, **given)
 
 
@@ -196,7 +196,7 @@ def _chosen_without_waiting(checkpoint):
 
 
 def begun(server, frames):
-    scorer = opened(server, patience=5.0)
+    scorer = opened(server)
     session = scorer.start()
     return scorer, session, [shown(session, frames, index) for index in range(4)]
 

@@ -75,7 +75,7 @@ class _Said:
 def test_a_server_that_stays_away_ends_the_episode_and_the_next_one_runs_when_it_is_back(
     served, model
 ):
-    with stack(served.address, instruction=TASK, server_patience=1.0) as live:
+    with stack(served.address, instruction=TASK, server_patience=6.0) as live:
         live.up()
         live.play(0, 2)
         served.stop()
