@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from cable import Cable
 from checkpoints import write_qwen3_vl
 from vllm_server import VllmServer
 
@@ -258,6 +259,23 @@ def test_a_server_that_was_started_anew_costs_one_loss_and_the_next_number_is_th
         else:
             assert np.abs(session.log_probs(TASKS) - expected).max() <= 1e-5
         assert [news.lost for news in scorer.health.news()] == [True, False], fault
+
+
+def test_a_network_that_is_cut_and_mended_costs_one_loss_and_no_number(server, checkpoint, frames):
+    cable = Cable(server.port)
+    address = f"vllm+http://127.0.0.1:{cable.port}#{checkpoint}"
+    scorer = open_scorer(address, frame_size=SIZE, max_pairs=KEPT, patience=60.0)
+    scorer.patience._longest_attempt = 1.0
+    local = load_scorer(checkpoint, device="cpu", frame_size=SIZE, max_pairs=KEPT).start()
+    session = scorer.start()
+    for index in range(8):
+        if index == 4:
+            cable.cut.set()
+            threading.Timer(1.5, cable.cut.clear).start()
+        here, there = shown(local, frames, index), shown(session, frames, index)
+        assert np.abs(here - there).max() <= 1e-5
+    assert [news.lost for news in scorer.health.news()] == [True, False]
+    cable.close()
 
 
 def test_a_served_fingerprint_holds_within_a_tenth_of_a_nat(server):

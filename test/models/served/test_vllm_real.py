@@ -15,6 +15,7 @@ import time
 import numpy as np
 import pytest
 from repository import ROOT
+from reward_stack import stack
 from vllm_exchange import FRAMES, TASKS, Recording, frames, same_each_time, scores
 
 from topreward_ros.models.checkpoints.loading import load_scorer
@@ -106,6 +107,22 @@ def test_robots_at_once_have_the_numbers_of_a_local_model(vllm):
         thread.join()
     expected = [local_scores(video, 8) for video in videos]
     assert np.abs(np.array(told) - np.array(expected)).max() <= 1e-5
+
+
+def test_two_nodes_on_one_server_publish_what_a_local_model_gives(vllm, context):
+    with (
+        stack(vllm.address) as one,
+        stack(vllm.address) as other,
+        stack("demo") as alone,
+    ):
+        for live in (one, other, alone):
+            live.up()
+        for index in range(8):
+            for live in (one, other, alone):
+                live.play(index, index)
+        expected = [reading.log_prob for reading in alone.readings]
+        for live in (one, other):
+            assert [r.log_prob for r in live.readings] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_server_that_is_killed_and_started_anew_gives_the_same_numbers(vllm):
