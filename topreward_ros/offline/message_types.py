@@ -24,7 +24,6 @@ string detail
 float64 duration
 uint32 readings
 float64 log_prob
-bool censored
 float64 progress
 float64 success_score
 """,
@@ -36,6 +35,7 @@ uint32 index
 uint32 frames
 float64 episode_time
 float64 log_prob
+bool censored
 float64 progress
 string progress_source
 float64 reward
