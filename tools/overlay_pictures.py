@@ -1,4 +1,4 @@
-"""Draws the overlay pictures of the README: the demo episode under way, and done.
+"""Draws the overlay pictures of docs/watching.md: the demo episode under way, and done.
 
     python -m tools.overlay_pictures --out docs
 

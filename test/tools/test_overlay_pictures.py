@@ -1,4 +1,4 @@
-"""The overlay of the demo episode is the one that the README shows."""
+"""The overlay of the demo episode is the one that docs/watching.md shows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def difference(one, other):
 def test_the_overlay_looks_as_in_the_readme(drawn, name):
     assert drawn[name].shape == shown(name).shape
     assert difference(drawn[name], shown(name)) < ALIKE
-    assert f"docs/{name}.png" in (ROOT / "README.md").read_text()
+    assert f"({name}.png)" in (ROOT / "docs" / "watching.md").read_text()
 
 
 def test_another_state_looks_otherwise(drawn):

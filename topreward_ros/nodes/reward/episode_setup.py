@@ -40,7 +40,7 @@ def import_models(model: str) -> None:
     except (ImportError, OSError) as error:
         raise ModelError(
             f"PyTorch and transformers cannot be imported ({error}); install the packages of the "
-            "extra `models`, as README.md says."
+            "extra `models`, as docs/robot.md says."
         ) from None
 
 
