@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from topreward_ros.models.backbone import Backbone
 from topreward_ros.models.streaming.kept_video import KeptVideo
+from topreward_ros.models.video_unit import VideoUnit
 
 
 class RecomputeSession:
@@ -30,6 +31,10 @@ class RecomputeSession:
     def append(self, frame: NDArray[np.uint8], stamp: float) -> None:
         """Adds the next frame; see `VideoSession.append`."""
         self.video.append(frame, stamp)
+
+    def restore(self, units: Sequence[VideoUnit], frames: int) -> None:
+        """Goes on with a video that another session has kept; see `restored_thinning`."""
+        self.video.restore(units, frames)
 
     def log_prob(self, instruction: str) -> float:
         """Returns log p(answer | video so far, instruction) in nats."""

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from topreward_ros.models.backbone import Backbone, Chunk
 from topreward_ros.models.streaming.frame_order import FrameOrder
+from topreward_ros.models.streaming.kept_video import restored_thinning
 from topreward_ros.models.streaming.questions import Questions
 from topreward_ros.models.streaming.thinning import Thinning
 from topreward_ros.models.streaming.video_memory import VideoMemory
-from topreward_ros.models.video_unit import unit_of
+from topreward_ros.models.video_unit import VideoUnit, unit_of
 
 
 class StreamingSession:
@@ -58,6 +59,28 @@ class StreamingSession:
         self._memory.check(self)
         self._order.check(frame, stamp)
         self._loose.append((frame.copy(), stamp))
+
+    @torch.inference_mode()
+    def restore(self, units: Sequence[VideoUnit], frames: int) -> None:
+        """Goes on with a video that another session has kept; see `restored_thinning`."""
+        self._memory.check(self)
+        limit = self._memory.max_units
+        self._thinning = restored_thinning(self._order, units, frames, self._size, limit)
+        self._units, loose = divmod(frames, self._size)
+        self._encoded = frames - loose
+        for unit in units:
+            if unit.number == self._units:
+                newest = zip(unit.frames, unit.stamps, strict=True)
+                self._loose = [(frame.copy(), stamp) for frame, stamp in newest][:loose]
+                break
+            chunk = self._backbone.unit(unit)
+            if unit.number in self._thinning.kept:
+                self._main.append([chunk])
+                if self._thinning.lasts(unit.number):
+                    self._lasting.put(unit.number, chunk)
+            else:
+                self._provisional = chunk
+        self._shadow.append([self._lasting.get(index) for index in self._thinning.shadow])
 
     def log_prob(self, instruction: str) -> float:
         """Returns log p(answer | video so far, instruction) in nats."""

@@ -56,6 +56,15 @@ class Thinning:
         self.kept, self.shadow = self.shadow, []
         self.stride *= 2
 
+    def take(self, unit: int) -> None:
+        """Notes a complete unit, whether it is kept or not, and what its shadow takes then."""
+        if self.keeps(unit):
+            if self.full:
+                self.thin()
+            else:
+                self.keep(unit)
+            self.feed_shadow()
+
     def feed_shadow(self) -> int | None:
         """Returns the unit that the shadow takes in this step, if one is due.
 
@@ -65,3 +74,12 @@ class Thinning:
             return None
         self.shadow.append(2 * self.stride * len(self.shadow))
         return self.shadow[-1]
+
+
+def thinned(units: int, limit: int) -> Thinning:
+    """Returns how a video of so many complete units is thinned."""
+    thinning, unit = Thinning(limit), 0
+    while unit < units:
+        thinning.take(unit)
+        unit = (unit // thinning.stride + 1) * thinning.stride
+    return thinning
