@@ -1,0 +1,1 @@
+"""A model behind the command `serve`, and what robot and server say to each other."""

@@ -1,0 +1,1 @@
+"""The command `serve`: a model of this machine for many robots, by Ray Serve."""
