@@ -60,6 +60,7 @@ class Server:
         self.model, self.health, self.sent = self.held.model, ServerHealth("http://here"), []
 
     def ask(self, update):
+        """Answers."""
         self.sent.append(update)
         answer = self.held.answer(unpack_update(pack_update(update), self.model))
         self.held.settle(update.episode)
@@ -70,6 +71,7 @@ class Server:
         self.held = HeldVideos(self.scorer)
 
     def session(self) -> RaySession:
+        """A robot's episode."""
         return RaySession(self.model, lambda update: self.ask(update), self.health)
 
 
@@ -157,8 +159,8 @@ def test_damaged_frames_and_other_models_are_refused(load):
             server.ask(dataclasses.replace(update, **{name: value}))
     whole = session._whole(TASKS)
     for wrong in ({"numbers": (1,)}, {"frames": 40}, {"stamps": (0.5, 0.0)}, {"numbers": (0, 1)}):
+        server.restart()
         with pytest.raises(ValueError):  # noqa: PT011 - each has its own words
-            server.restart()
             server.ask(dataclasses.replace(whole, **wrong))
     assert np.isfinite(session.log_probs(TASKS)).all()
 

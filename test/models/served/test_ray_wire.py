@@ -154,6 +154,10 @@ def test_an_answer_fits_its_own_question_alone():
 def test_a_history_tells_videos_apart():
     once = history(EMPTY, PICTURES[0], 0.0)
     assert once == history(EMPTY, PICTURES[0].copy(), 0.0)
-    others = {history(EMPTY, PICTURES[1], 0.0), history(EMPTY, PICTURES[0], 0.5),
-              history(once, PICTURES[0], 0.0), history(EMPTY, PICTURES[0, :, ::-1], 0.0)}  # fmt: skip
+    others = {
+        history(EMPTY, PICTURES[1], 0.0),
+        history(EMPTY, PICTURES[0], 0.5),
+        history(EMPTY, PICTURES[0, :, ::-1], 0.0),
+        history(once, PICTURES[0], 0.0),
+    }
     assert len(others | {once, EMPTY}) == 6

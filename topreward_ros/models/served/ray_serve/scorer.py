@@ -100,8 +100,8 @@ class RayScorer:
         here, there = (self.fingerprint, self.backend.name), (answer.fingerprint, answer.backend)
         if here != there:
             raise ModelError(
-                f"The server {self._url} has another model by now: {there[0]} ({there[1]}) in place "
-                f"of {here[0]} ({here[1]}); configure the node again, and calibrate for that one."
+                f"The server {self._url} has another model by now: {there[0]} ({there[1]}) in "
+                f"place of {here[0]} ({here[1]}); configure the node again, and calibrate for it."
             )
 
 

@@ -1,8 +1,8 @@
 """What a robot sends for one reading: a JSON head, and raw pixels behind it.
 
-The body is 4 bytes `TPRW`, the version and the length of the head (each 4 bytes, little-endian), the
-head, and the pictures, each height x width x 3 bytes RGB. Either it holds the frames that are new
-since the last update, or `numbers`, and the frames of all units that are kept of the video.
+The body is 4 bytes `TPRW`, the version and the length of the head (each 4 bytes, little-endian),
+the head, and the pictures, each height x width x 3 bytes RGB. Either it holds the frames that are
+new since the last update, or `numbers`, and the frames of all units that are kept of the video.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def pack_update(update: Update) -> bytes:
     """Returns the body of a request."""
     fields = {name: getattr(update, name) for name in Update.__annotations__ if name != "pictures"}
     head = json.dumps(fields, allow_nan=False).encode()
-    pictures = np.ascontiguousarray(update.pictures, np.uint8)
-    return b"".join((_START.pack(_MAGIC, VERSION, len(head)), head, pictures.data.cast("B")))
+    pictures = np.ascontiguousarray(update.pictures, np.uint8).reshape(-1)
+    return b"".join((_START.pack(_MAGIC, VERSION, len(head)), head, pictures.data))
 
 
 def largest_update(model: ServedModel) -> int:
