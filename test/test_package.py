@@ -88,8 +88,10 @@ ARROWS = {
         "models.streaming",
     },
     "commands": set(),
+    "quiet_ray": set(),
+    "serving": {"commands", "quiet_ray", "method", "models"},
     "episode": {"method", "video", "models"},
-    "offline": {"commands", "episode", "method", "video", "models"},
+    "offline": {"commands", "quiet_ray", "episode", "method", "video", "models"},
     "nodes": {"episode", "method", "video", "models"},
     "nodes.reward": {"nodes", "episode", "method", "video", "models"},
     "nodes.manager": {"nodes", "method"},
@@ -336,6 +338,7 @@ def test_versions_are_pinned_in_setup_cfg_alone() -> None:
             ("options.extras_require", "datasets"),
             ("options.extras_require", "cluster"),
             ("options.extras_require", "apis"),
+            ("options.extras_require", "serve"),
             ("options.extras_require", "test"),
         )
         for requirement in lines(config()[section][key])

@@ -21,6 +21,7 @@ MODULES = {
     "label": "offline.label",
     "evaluate": "offline.evaluation.command",
     "demo": "nodes.running.demo",
+    "serve": "serving.command",
 }
 """Where the `main` of each command is."""
 
@@ -87,6 +88,11 @@ def label() -> int:
 def evaluate() -> int:
     """Tells how well a model judges recorded episodes; see `offline.evaluation`."""
     return run("evaluate")
+
+
+def serve() -> int:
+    """Serves a model to many robots; see `serving`."""
+    return run("serve")
 
 
 def demo() -> int:

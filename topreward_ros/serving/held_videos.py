@@ -39,7 +39,6 @@ class HeldVideos:
 
     Attributes:
         model: what robots are told of the scorer.
-        counts: what has happened, by its name.
     """
 
     def __init__(self, scorer: LocalScorer) -> None:
@@ -47,12 +46,13 @@ class HeldVideos:
         self._scorer = scorer
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self.model = describe(scorer, scorer.max_pairs)
-        self.counts = {"updates": 0, "resends_asked": 0, "videos_restored": 0, "given_up": 0}
-        self.model_seconds = 0.0
+        names = "updates", "resends_asked", "videos_restored", "given_up", "model_seconds"
+        self._counts: dict[str, float] = dict.fromkeys(names, 0)
 
-    def __len__(self) -> int:
-        """Returns how many are held."""
-        return len(self._held)
+    def counts(self) -> dict[str, float]:
+        """Returns what has happened, and how many videos there are, by its name. Of any thread."""
+        held = {"videos": len(self._held), "sessions": self._scorer.sessions}
+        return {**self._counts, **held}
 
     def answer(self, update: Update) -> Answer:
         """Takes the frames in, and scores.
@@ -78,8 +78,8 @@ class HeldVideos:
             self._drop(update.episode)  # nobody knows how far it came
             raise
         seconds = time.perf_counter() - before
-        self.counts["updates" if log_probs is not None else "resends_asked"] += 1
-        self.model_seconds += seconds
+        self._counts["updates" if log_probs is not None else "resends_asked"] += 1
+        self._counts["model_seconds"] += seconds
         model = self.model
         return Answer(
             update.episode, update.frames, model.fingerprint, model.backend.name, log_probs, seconds
@@ -136,12 +136,12 @@ class HeldVideos:
         self._drop(update.episode)
         while len(self._held) >= self._scorer.sessions:
             episode, _ = self._held.popitem(last=False)
-            self.counts["given_up"] += 1
+            self._counts["given_up"] += 1
             log.info("The video of episode %s is given up for another one.", episode)
         session = self._scorer.start()
         session.restore(units, update.frames)
         self._held[update.episode] = _Held(session, update.after)
-        self.counts["videos_restored"] += 1
+        self._counts["videos_restored"] += 1
 
     def _drop(self, episode: str) -> None:
         self._held.pop(episode, None)

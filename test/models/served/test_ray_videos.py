@@ -99,8 +99,10 @@ def test_robots_that_share_too_few_sessions_send_again_and_never_mix(load, alone
             sessions[robot].append(videos[robot][index], index / 2)
             found[robot, index] = sessions[robot].log_probs(TASKS)
     assert np.abs(found - alone).max() <= SAME
-    assert server.held.counts["given_up"] > 0 and len(server.held) == 2
-    assert server.health.resent == server.held.counts["resends_asked"] > 0
+    counts = server.held.counts()
+    assert counts["given_up"] > 0 and counts["videos"] == counts["sessions"] == 2
+    assert server.health.resent == counts["resends_asked"] > 0
+    assert counts["updates"] == 3 * FRAMES and counts["model_seconds"] > 0
 
 
 def test_two_robots_with_one_episode_id_do_not_mix(load, alone):
@@ -176,7 +178,7 @@ def test_a_session_takes_what_a_local_one_takes(load):
     with pytest.raises(ValueError, match="must grow"):
         session.append(frame, 1.0)
     assert session.frames == 1 and session.log_probs([]).shape == (0,)
-    assert session.log_prob(TASKS[0]) == session.log_probs(TASKS)[0]
+    assert abs(session.log_prob(TASKS[0]) - session.log_probs(TASKS)[0]) <= SAME
     with pytest.raises(ValueError, match="tokens"):
         session.log_probs(["go " * 1300])
 

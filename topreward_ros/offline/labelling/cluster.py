@@ -1,39 +1,22 @@
-"""Ray, where it is asked for: started on this machine, or joined where it runs.
-
-Nothing of Ray is imported before. It tells nobody that it is used, and has no dashboard.
-"""
+"""Ray, where it is asked for: started on this machine, or joined where it runs."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import logging
 import os
-import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from topreward_ros.offline.episodes.recorded_episode import SourceError
+from topreward_ros.quiet_ray import ray_at, ray_here
 
 LOCAL = "local"
 CONNECT_PATIENCE = 10.0
 """s."""
-STORE_BYTES = 100_000_000
-"""Of shared memory on this machine; only labels pass through it."""
-SILENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_enable_metrics_collection": "0",
-}
-"""Set before Ray is imported."""
-ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""What keeps Ray to 127.0.0.1, as on a desktop; an address of loopback it replaces by another."""
 
 
 @dataclass(frozen=True)
@@ -100,35 +83,16 @@ def ray_running(options: argparse.Namespace, say: Callable[[str], None]) -> Iter
         The workers that there are to be.
 
     Raises:
-        SourceError: it cannot be reached or started, or has not what a worker takes.
+        RayTrouble: it cannot be started or joined.
+        SourceError: it cannot be reached, or has not what a worker takes.
     """
     _check_reached(options.ray)
-    os.environ.update(SILENT)
-    if _is_loopback(options.ray):
-        os.environ.update(
-            ON_LOOPBACK
-        )  # else Ray looks for it at another of this machine's addresses
     if options.ray == LOCAL:
-        # Whoever may connect to Ray runs what he likes; others on this machine may not.
-        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        os.environ.update(ON_LOOPBACK | token)
-    import ray
-
-    # Short: the names of its sockets lie below it, and may have 107 bytes.
-    folder = tempfile.mkdtemp(prefix="topreward-ray-") if options.ray == LOCAL else None
-    # stdout is where Ray prints what it thinks of a worker's end, whatever it is told.
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-        try:
-            if folder:
-                say(f"Ray's files are in {folder} until the end.")
-            _start(ray, options, folder)
-            yield _workers(ray, options)
-        finally:
-            try:
-                ray.shutdown()
-            finally:  # also after a second Ctrl-C
-                if folder:
-                    shutil.rmtree(folder, ignore_errors=True)
+        running = ray_here(max(options.workers or 1, os.cpu_count() or 1), say)
+    else:
+        running = ray_at(options.ray, loopback=_is_loopback(options.ray))
+    with running as ray:
+        yield _workers(ray, options)
 
 
 def _is_loopback(address: str) -> bool:
@@ -146,22 +110,6 @@ def _check_reached(address: str) -> None:
         raise SourceError(
             f"Ray cannot be reached at {address}: {error}. Expected what `ray start` printed."
         ) from error
-
-
-def _start(ray: Any, options: argparse.Namespace, folder: str | None) -> None:
-    given: dict[str, Any] = {"address": options.ray}
-    if folder:
-        given |= {
-            "num_cpus": max(options.workers or 1, os.cpu_count() or 1),
-            "object_store_memory": STORE_BYTES,
-            "include_dashboard": False,
-            "_temp_dir": folder,
-        }
-    try:
-        ray.init(**given, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (OSError, RuntimeError, ValueError, ImportError) as error:
-        what = "start on this machine" if folder else f"be reached at {options.ray}"
-        raise SourceError(f"Ray cannot {what}: {error}") from error
 
 
 def _workers(ray: Any, options: argparse.Namespace) -> Workers:

@@ -1,0 +1,54 @@
+"""The command `serve`: one model a GPU, for many robots."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import NoReturn
+
+from topreward_ros.commands import INTERRUPTED
+from topreward_ros.printable import printable_lines
+from topreward_ros.quiet_ray import RayTrouble
+from topreward_ros.serving.arguments import parse_arguments
+from topreward_ros.serving.listening import ListeningError, check_listening
+from topreward_ros.serving.replicas import replicas_running
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serves until it is told to stop.
+
+    Returns:
+        0 after SIGTERM, 1 after a sentence on what was wrong, 130 after Ctrl-C.
+    """
+    options = parse_arguments(arguments)
+    try:
+        _serve(options)
+    except (RayTrouble, ListeningError) as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _say("stopped.")
+        return INTERRUPTED
+    except SystemExit:
+        _say("stopped.")
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> NoReturn:
+    signal.signal(signal.SIGTERM, _stop)
+    check_listening(options)
+    with replicas_running(options, _say):
+        threading.Event().wait()
+    raise AssertionError("nothing sets that event")
+
+
+def _stop(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
+def _say(text: str) -> None:
+    print(printable_lines(f"serve: {text}"), file=sys.stderr, flush=True)
