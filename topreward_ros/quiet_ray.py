@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -21,6 +22,7 @@ SILENT = {
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_enable_metrics_collection": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
 }
 """Set before Ray is imported."""
 ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -92,6 +94,7 @@ def ray_here(
 def _running(what: str, **given: Any) -> Iterator[Any]:
     import ray
 
+    ends = signal.getsignal(signal.SIGTERM)
     # stdout is where Ray prints what it thinks of a worker's end, whatever it is told.
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         try:
@@ -99,6 +102,8 @@ def _running(what: str, **given: Any) -> Iterator[Any]:
                 ray.init(**given, log_to_driver=False, logging_level=logging.CRITICAL)
             except (OSError, RuntimeError, ValueError, ImportError) as error:
                 raise RayTrouble(f"Ray cannot {what}: {error}") from error
+            if callable(ends):  # Ray's own would end the process with a trace
+                signal.signal(signal.SIGTERM, ends)
             yield ray
         finally:
             ray.shutdown()

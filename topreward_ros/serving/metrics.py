@@ -12,6 +12,7 @@ _TOLD = {
     "given_up": ("counter", "Videos that were given up for another robot's"),
     "model_seconds": ("counter", "Seconds that the model took"),
     "videos": ("gauge", "Videos that are held"),
+    "process_id": ("gauge", "Process of the replica"),
     "sessions": ("gauge", "Videos that can be held"),
 }
 

@@ -20,6 +20,7 @@ from topreward_ros.models.served.ray_serve.served_model import pack_model
 from topreward_ros.models.served.ray_serve.update import largest_update, unpack_update
 from topreward_ros.printable import printable
 from topreward_ros.serving.held_videos import HeldVideos, OtherModel
+from topreward_ros.serving.loopback import keep_to_loopback
 from topreward_ros.serving.metrics import METRICS, exposition
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Replica:
         Args:
             model: what `load_scorer` is given.
         """
+        keep_to_loopback()
         self._thread = ThreadPoolExecutor(1, "model")
         self._key = os.environ.get(KEY, "")
         self._began, self._problem = time.monotonic(), ""
@@ -77,7 +79,8 @@ class Replica:
         from ray import serve
 
         name = serve.get_replica_context().replica_id.unique_id
-        return name, self._held.counts() if self._held else {}
+        counts = self._held.counts() if self._held else {}
+        return name, {**counts, "process_id": os.getpid()}
 
     def check_health(self) -> None:
         """Raises RuntimeError where another replica may fare better than this one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,7 +37,6 @@ def replicas_running(options: argparse.Namespace, say: Callable[[str], None]) ->
         RayTrouble: Ray or a replica cannot begin; one sentence.
     """
     cpus = max(os.cpu_count() or 1, options.replicas or 1)
-    logging.getLogger("ray.serve").setLevel(logging.CRITICAL)
     with ray_here(cpus, say, STORE_BYTES) as ray:
         from ray import serve
 

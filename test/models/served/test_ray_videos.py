@@ -188,3 +188,16 @@ def test_a_server_says_what_its_scorer_is_worth(load):
     model = describe(scorer, KEPT)
     assert model.backend.name == "ray, local float64" and model.backend.resend
     assert (model.backend.exact, model.backend.flat) == (True, True)
+
+
+def test_a_video_that_was_lost_is_told_once_also_where_it_is_lost_each_time(load):
+    server, frames = Server(load()), video(0)
+    session = server.session()
+    for index, frame in enumerate(frames[:8]):
+        if index in (3, 4, 5):
+            server.restart()
+        session.append(frame, index / 2)
+        session.log_probs(TASKS)
+        server.health.answered(0.01)  # as `Patience` tells it
+    assert server.health.resent == 3
+    assert [news.lost for news in server.health.news()] == [True, False]

@@ -38,6 +38,7 @@ class RaySession:
         self._digest = self._known = EMPTY
         self._new: list[tuple[NDArray[np.uint8], float]] = []
         self._most_new = 0  # until the server has the video at all
+        self._lost = False
 
     @property
     def frames(self) -> int:
@@ -65,8 +66,9 @@ class RaySession:
         asked = tuple(instructions)
         known = self._known != EMPTY
         answer = self._ask(self._newest(asked) if known else self._whole(asked))
-        if answer.log_probs is None and known:
-            self._health.sent_again()
+        lost = answer.log_probs is None and known
+        if lost:
+            self._tell()
             answer = self._ask(self._whole(asked))
         if answer.log_probs is None:
             self._forget()
@@ -74,11 +76,21 @@ class RaySession:
                 f"The server {self._health.address} has not the video that it was sent just now; "
                 "see its log."
             )
+        self._lost = lost
         self._known, self._new, self._most_new = self._digest, [], self._model.max_pairs
         return np.array(answer.log_probs)
 
     def settle(self) -> None:
         """Does nothing: the server does it by itself."""
+
+    def _tell(self) -> None:
+        """Tells that the server has lost the video; where it does so each time, once."""
+        self._health.sent_again()
+        if not self._lost:
+            self._health.lost(
+                f"The server {self._health.address} has lost the episode's video, as where a "
+                "replica ended or has more robots than sessions; all of it is sent again."
+            )
 
     def _forget(self) -> None:
         self._known, self._new, self._most_new = EMPTY, [], 0
