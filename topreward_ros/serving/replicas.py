@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,10 +41,11 @@ def replicas_running(options: argparse.Namespace, say: Callable[[str], None]) ->
     with ray_here(cpus, say, STORE_BYTES) as ray:
         from ray import serve
 
+        logging.getLogger("ray.serve").setLevel(logging.CRITICAL)  # importing it sets another
         count, resources = _each(ray, options, cpus)
         try:
             handle = _start(serve, options, count, resources)
-            _check(handle.broadcast("problem").results())
+            check_problems(handle.broadcast("problem").results())
             fingerprint, backend = handle.broadcast("about").results()[0]
             say(
                 f"{options.model} ({fingerprint}, {backend}) is served at {_address(options)} by "
@@ -108,7 +110,8 @@ def _start(serve: Any, options: argparse.Namespace, count: int, resources: dict[
         ) from error
 
 
-def _check(problems: list[str]) -> None:
+def check_problems(problems: list[str]) -> None:
+    """Raises RayTrouble with the first sentence, if there is one."""
     if told := next(filter(None, problems), ""):
         raise RayTrouble(told)
 
