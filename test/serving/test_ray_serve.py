@@ -275,7 +275,7 @@ def test_a_killed_replica_costs_a_resend_a_fault_and_a_return_and_no_reading(
 ):
     parameters = {
         "max_pairs": KEPT, "motion_gate": False, "sample_rate": 2.0, "success_threshold": -1.0,
-        "server_patience": 60.0, "device": "auto",
+        "server_patience": 60.0, "device": "auto", "camera_timeout": 600.0,
     }  # fmt: skip
     with ros(), stack(address, **parameters) as served, stack(checkpoint, **parameters) as own:
         for one in (served, own):
@@ -301,9 +301,7 @@ def test_a_killed_replica_costs_a_resend_a_fault_and_a_return_and_no_reading(
 
 
 def test_a_replica_that_cannot_load_its_model_says_why_and_then_gives_way(tmp_path, monkeypatch):
-    from ray.serve._private import replica as internals
-
-    monkeypatch.setattr(internals, "add_port_to_grpc_server", internals.add_port_to_grpc_server)
+    monkeypatch.setattr(replica_module, "keep_to_loopback", lambda: None)  # nothing listens here
     replica = Replica({"model": str(tmp_path / "no_model"), "device": "cpu"})
     assert "no_model" in replica.problem() and "\n" not in replica.problem()
     with pytest.raises(RayTrouble, match="no_model"):
