@@ -35,7 +35,7 @@ from reward_stack import ros, stack, write_checkpoint
 from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.loading import open_scorer
-from topreward_ros.models.served.ray_serve.http import KEY
+from topreward_ros.models.served.connection import KEY
 from topreward_ros.models.served.ray_serve.update import pack_update
 from topreward_ros.quiet_ray import RayTrouble
 from topreward_ros.serving import replica as replica_module
@@ -233,10 +233,10 @@ def test_who_has_no_key_or_another_one_gets_a_sentence_and_nothing_else(
             status, text = ask(server, path, body, key)
             assert status == 401 and "key is missing or wrong" in json.loads(text)["error"]
     monkeypatch.setenv(KEY, "another-key-than-theirs")
-    with pytest.raises(ModelError, match="does not take the key"):
+    with pytest.raises(ModelError, match="refuses the key"):
         open_scorer(address, max_pairs=KEPT)
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(ModelError, match="name its authority's file in SSL_CERT_FILE"):
+    with pytest.raises(ModelError, match="authority to this machine, or name it in SSL_CERT_FILE"):
         open_scorer(address, max_pairs=KEPT)
 
 
@@ -275,7 +275,7 @@ def test_a_killed_replica_costs_a_resend_a_fault_and_a_return_and_no_reading(
 ):
     parameters = {
         "max_pairs": KEPT, "motion_gate": False, "sample_rate": 2.0, "success_threshold": -1.0,
-        "server_patience": 60.0, "device": "auto", "camera_timeout": 600.0,
+        "server_patience": 60.0, "camera_timeout": 600.0,
     }  # fmt: skip
     with ros(), stack(address, **parameters) as served, stack(checkpoint, **parameters) as own:
         for one in (served, own):

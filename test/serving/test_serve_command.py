@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from topreward_ros.models.served.ray_serve.http import KEY
+from topreward_ros.models.served.connection import KEY
 from topreward_ros.serving.command import main
 from topreward_ros.serving.listening import is_loopback
 from topreward_ros.serving.metrics import exposition
@@ -36,7 +36,7 @@ def test_without_ray_serve_one_sentence_names_the_extra(capsys, monkeypatch):
     for name in ("ray", "starlette"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert "pip install 'topreward_ros[serve]'" in said(capsys)
+    assert "pip install 'topreward_ros[serve,models]'" in said(capsys)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "gpu"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import signal
 import sys
 import threading
@@ -13,8 +14,9 @@ from topreward_ros.commands import INTERRUPTED
 from topreward_ros.printable import printable_lines
 from topreward_ros.quiet_ray import RayTrouble
 from topreward_ros.serving.arguments import parse_arguments
-from topreward_ros.serving.listening import ListeningError, check_listening
-from topreward_ros.serving.replicas import replicas_running
+
+NEEDED = ("ray", "starlette", "uvicorn", "torch", "httpx2")
+"""Packages of the extras [serve] and [models]."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         _serve(options)
-    except (RayTrouble, ListeningError) as error:
+    except (RayTrouble, ValueError) as error:
         _say(str(error))
         return 1
     except KeyboardInterrupt:
@@ -39,6 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> NoReturn:
     signal.signal(signal.SIGTERM, _stop)
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        raise ValueError(
+            f"serve needs Ray Serve and the models' packages, of which {missing[0]} is not "
+            "installed: pip install 'topreward_ros[serve,models]'."
+        )
+    from topreward_ros.serving.listening import check_listening
+    from topreward_ros.serving.replicas import replicas_running
+
     check_listening(options)
     with replicas_running(options, _say):
         threading.Event().wait()

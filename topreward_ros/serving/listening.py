@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import errno
-import importlib.util
 import ipaddress
 import os
 import socket
 import ssl
 
-from topreward_ros.models.served.ray_serve.http import KEY
+from topreward_ros.models.served.connection import KEY
 
 SHORTEST_KEY = 16
 """Characters; a key may be tried by whoever reaches the port."""
@@ -21,15 +20,11 @@ class ListeningError(ValueError):
 
 
 def check_listening(options: argparse.Namespace) -> None:
-    """Checks packages, key, certificate and port.
+    """Checks key, certificate and port.
 
     Raises:
         ListeningError: one of them does not do.
     """
-    if any(importlib.util.find_spec(name) is None for name in ("ray", "starlette", "uvicorn")):
-        raise ListeningError(
-            "serve needs Ray Serve, which is not installed: pip install 'topreward_ros[serve]'."
-        )
     _check_key(options.host)
     if options.tls_certificate is not None:
         _check_certificate(options)

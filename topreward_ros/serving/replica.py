@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from topreward_ros.models.contract import ModelError
+from topreward_ros.models.served.connection import KEY
 from topreward_ros.models.served.ray_serve.answer import pack_answer
 from topreward_ros.models.served.ray_serve.fields import WireError
-from topreward_ros.models.served.ray_serve.http import KEY
 from topreward_ros.models.served.ray_serve.scorer import MODEL, UPDATE
 from topreward_ros.models.served.ray_serve.served_model import pack_model
 from topreward_ros.models.served.ray_serve.update import largest_update, unpack_update

@@ -16,6 +16,11 @@ from topreward_ros.models.served.patience import ServerAway
 
 KEY = "TOPREWARD_API_KEY"
 """The environment variable with the key of a server of one's own."""
+OPEN_KEY = (
+    f"The key in {KEY} goes to the server unencrypted, where others in this network can read it; "
+    "use https, or a tunnel."
+)
+"""What a robot says where it is so."""
 LONGEST_CONNECT = 2.0
 """s."""
 LONGEST_REASON = 300
@@ -71,7 +76,7 @@ class Connection:
         Args:
             path: below the server's address, from its slash on.
             limit: s that an answer may take.
-            body: sent as JSON by POST; None: GET.
+            body: sent by POST, what is no bytes as JSON; None: GET.
             headers: more of them.
 
         Raises:
@@ -80,9 +85,10 @@ class Connection:
         """
         timeout = httpx2.Timeout(limit, connect=min(limit, LONGEST_CONNECT))
         method = "GET" if body is None else "POST"
+        sent = {"content": body} if isinstance(body, bytes) else {"json": body}
         try:
             response = self._client.request(
-                method, f"{self._url}{path}", json=body, headers=headers, timeout=timeout
+                method, f"{self._url}{path}", **sent, headers=headers, timeout=timeout
             )
         except httpx2.TimeoutException:
             raise ServerAway(f"gave no answer within {limit:.1f} s") from None

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from topreward_ros.models.served.ray_serve.fields import Fields, WireError
 from topreward_ros.models.served.ray_serve.served_model import LONGEST_NAME
 from topreward_ros.models.served.ray_serve.update import MOST_FRAMES, MOST_INSTRUCTIONS, Update
-
-LARGEST = 2**20
-"""Bytes of any answer."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,13 @@ def pack_answer(answer: Answer) -> bytes:
     return json.dumps({**vars(answer), "log_probs": log_probs}, allow_nan=False).encode()
 
 
-def unpack_answer(text: bytes) -> Answer:
-    """Reads the body of a response.
+def unpack_answer(body: dict[str, Any]) -> Answer:
+    """Reads the JSON object of a response.
 
     Raises:
         WireError: it is none.
     """
-    fields = Fields(text, "The answer")
+    fields = Fields(body, "The answer")
     log_probs = None
     if fields.has("log_probs"):
         values = fields.numbers("log_probs", MOST_INSTRUCTIONS)

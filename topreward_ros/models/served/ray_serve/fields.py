@@ -20,21 +20,29 @@ class WireError(ValueError):
 class Fields:
     """Of one object. What it does not ask for is left alone."""
 
-    def __init__(self, text: bytes, what: str) -> None:
-        """Reads the object.
+    def __init__(self, values: dict[str, Any], what: str) -> None:
+        """Knows the object.
 
         Args:
-            text: of it.
+            values: of it.
             what: it is, as the sentences name it.
         """
-        self._what = what
+        self._values, self._what = values, what
+
+    @classmethod
+    def read(cls, text: bytes, what: str) -> Fields:
+        """Reads the object.
+
+        Raises:
+            WireError: the text is none.
+        """
         try:
-            values = json.loads(text, parse_constant=_no_number)
+            values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise WireError(f"{what} is no valid JSON ({printable(error, 80)}).") from None
         if not isinstance(values, dict):
             raise WireError(f"{what} is no JSON object; expected its fields.")
-        self._values: dict[str, Any] = values
+        return cls(values, what)
 
     def whole(self, name: str, low: int, high: int) -> int:
         """Returns a whole number within bounds."""
@@ -105,10 +113,6 @@ class Fields:
 
     def _refuse(self, name: str, value: Any, expected: str) -> NoReturn:
         raise WireError(f"{self._what}: {name} is {printable_value(value)}; expected {expected}.")
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number of JSON")
 
 
 def _is_whole(low: int, high: int) -> Callable[[Any], bool]:

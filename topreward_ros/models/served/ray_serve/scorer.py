@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.served.address import Address
+from topreward_ros.models.served.connection import OPEN_KEY, Connection
 from topreward_ros.models.served.options import ServedOptions
 from topreward_ros.models.served.patience import Patience, ServerAway
-from topreward_ros.models.served.ray_serve.answer import LARGEST, Answer, unpack_answer
+from topreward_ros.models.served.ray_serve.answer import Answer, unpack_answer
 from topreward_ros.models.served.ray_serve.fields import WireError
-from topreward_ros.models.served.ray_serve.http import Http, Refused
 from topreward_ros.models.served.ray_serve.served_model import VERSION, ServedModel, unpack_model
 from topreward_ros.models.served.ray_serve.session import RaySession
 from topreward_ros.models.served.ray_serve.update import Update, pack_update
@@ -25,12 +27,14 @@ def open_ray_serve(address: Address, options: ServedOptions) -> RayScorer:
     Raises:
         ModelError: there is none, or not the one that is asked for; one sentence.
     """
-    http, health = Http(address.url, LARGEST), ServerHealth(address.url)
+    connection, health = Connection(address.url), ServerHealth(address.shown)
     patience = Patience(health, options.patience)
+    told = patience.insist(lambda limit: connection.ask(MODEL, limit))
     try:
-        text = patience.insist(lambda limit: http.get(MODEL, limit))
-        version, model = unpack_model(text)
-    except (Refused, WireError) as error:
+        if told.status >= 300:
+            raise WireError(f"HTTP {told.status} {told.reason}".strip())
+        version, model = unpack_model(told.body)
+    except WireError as error:
         raise ModelError(
             f"The server {address.url} is none that `serve` of topreward_ros started ({error}); "
             "see the address."
@@ -41,7 +45,7 @@ def open_ray_serve(address: Address, options: ServedOptions) -> RayScorer:
             f"{VERSION}; install the same topreward_ros on both."
         )
     _check_asked(model, address, options)
-    return RayScorer(address, model, http, patience, health)
+    return RayScorer(address, model, connection, patience, health)
 
 
 class RayScorer:
@@ -51,7 +55,7 @@ class RayScorer:
         self,
         address: Address,
         model: ServedModel,
-        http: Http,
+        connection: Connection,
         patience: Patience,
         health: ServerHealth,
     ) -> None:
@@ -64,11 +68,11 @@ class RayScorer:
         self.sample_rate = model.sample_rate
         self.motion_threshold = model.motion_threshold
         self.capabilities = model.capabilities
-        self.backend = model.backend
+        self.backend = replace(model.backend, remark=OPEN_KEY if connection.open_key else "")
         self.health = health
         self.max_pairs = model.max_pairs
         self._url, self._model = address.url, model
-        self._http, self._patience = http, patience
+        self._connection, self._patience = connection, patience
 
     def start(self) -> RaySession:
         """Starts an episode; there may be any number at a time."""
@@ -78,23 +82,24 @@ class RayScorer:
         body = pack_update(update)
         headers = {STICKY: update.episode, "Content-Type": "application/octet-stream"}
 
-        def ask(limit: float) -> Answer:
-            text = self._http.post(UPDATE, body, headers, limit)
-            try:
-                answer = unpack_answer(text)
-            except WireError as error:
-                raise ServerAway(f"gives no answer that can be read ({error})") from None
-            self._check_model(answer)
-            if not answer.fits(update):
-                raise ServerAway("answered another question than the one that was asked")
-            return answer
+        return self._patience.insist(lambda limit: self._once(update, body, headers, limit))
 
+    def _once(self, update: Update, body: bytes, headers: dict[str, str], limit: float) -> Answer:
+        told = self._connection.ask(UPDATE, limit, body, headers)
+        if told.status >= 500:
+            raise ServerAway(f"is in trouble (HTTP {told.status} {told.reason})")
+        if told.status == 422:  # as a local model says it
+            raise ValueError(told.reason)
+        if told.status >= 300:
+            raise ModelError(f"The server {self._url} refuses (HTTP {told.status} {told.reason}).")
         try:
-            return self._patience.insist(ask)
-        except Refused as refusal:
-            if refusal.status == 422:  # as a local model says it
-                raise ValueError(str(refusal)) from None
-            raise ModelError(f"The server {self._url} refuses: {refusal}") from None
+            answer = unpack_answer(told.body)
+        except WireError as error:
+            raise ServerAway(f"gives no answer that can be read ({error})") from None
+        self._check_model(answer)
+        if not answer.fits(update):
+            raise ServerAway("answered another question than the one that was asked")
+        return answer
 
     def _check_model(self, answer: Answer) -> None:
         here, there = (self.fingerprint, self.backend.name), (answer.fingerprint, answer.backend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.models.contract import Backend, Capabilities, Rewind, VideoScorer
@@ -79,8 +80,8 @@ def pack_model(model: ServedModel) -> bytes:
     ).encode()
 
 
-def unpack_model(text: bytes) -> tuple[int, ServedModel | None]:
-    """Reads that answer.
+def unpack_model(body: dict[str, Any]) -> tuple[int, ServedModel | None]:
+    """Reads the JSON object of that answer.
 
     Returns:
         The version of the wire format that the server speaks, and what it says of its model; None
@@ -89,7 +90,7 @@ def unpack_model(text: bytes) -> tuple[int, ServedModel | None]:
     Raises:
         WireError: it is none.
     """
-    fields = Fields(text, "What the server says of its model")
+    fields = Fields(body, "What the server says of its model")
     version = fields.whole("version", 1, 2**31)
     if version != VERSION:
         return version, None

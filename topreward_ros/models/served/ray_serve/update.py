@@ -121,7 +121,7 @@ def unpack_update(body: bytes, model: ServedModel) -> Update:
             f"expected all, and at most {LARGEST_HEAD}."
         )
     pixels = memoryview(body)[_START.size + length :]
-    head = Fields(body[_START.size : _START.size + length], _WHAT)
+    head = Fields.read(body[_START.size : _START.size + length], _WHAT)
     most = (model.max_pairs + 1) * model.capabilities.frames_per_unit
     stamps = head.numbers("stamps", most)
     if None in stamps or len(stamps) * _frame_bytes(model) != len(pixels):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from topreward_ros.method.prompt import InstructionError, validate_instruction
 from topreward_ros.models.checkpoints.sources import find_source
 from topreward_ros.models.contract import Backend, Capabilities, ModelError, Rewind
-from topreward_ros.models.served.connection import KEY, Connection
+from topreward_ros.models.served.connection import OPEN_KEY, Connection
 from topreward_ros.models.served.patience import Patience
 from topreward_ros.models.served.vllm.expected_prompt import ExpectedPrompt
 from topreward_ros.models.served.vllm.pair_item import PairItem
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from topreward_ros.models.served.address import Address
     from topreward_ros.models.served.options import ServedOptions
 
-OPEN_KEY = (
-    f"The key in {KEY} goes to the server unencrypted, where others in this network can read it; "
-    "use https, or a tunnel."
-)
 STARTING = 120.0
 """s that a server may take for its first answer: it compiles what later ones need."""
 
