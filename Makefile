@@ -45,7 +45,7 @@ WORKERS ?= 3
 PYTEST = python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"] [WORKERS=3; 0: none]
-	@scripts/setup --extra cluster --extra apis
+	@scripts/setup --extra cluster --extra apis --extra serve
 	@$(ENV) && $(PYTEST) $(PYTEST_ARGS)
 
 # No processes, no DDS, no training: it computes and hardly waits, so that two workers are enough.

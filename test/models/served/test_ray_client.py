@@ -111,7 +111,7 @@ def test_a_scorer_is_what_the_server_says_of_its_model(served, monkeypatch):
                  "motion_threshold", "capabilities", "backend"):  # fmt: skip
         assert getattr(scorer, name) == getattr(MODEL, name)
     assert asked(scorer).tolist() == [-1.5]
-    assert all(one["Authorization"] == "Bearer secret-of-the-lab" for one in served[0].asked)
+    assert all(one["authorization"] == "Bearer secret-of-the-lab" for one in served[0].asked)
     assert len(served[0].asked[1]["x-session-id"]) == 32
     assert not scorer.health.news() and scorer.health.percentiles()[0] > 0
 
@@ -232,7 +232,7 @@ def test_a_model_that_changed_between_two_updates_is_refused(served, other):
     with pytest.raises(ModelError, match="has another model by now"):
         session.log_probs(["go"])
     served[0].update = lambda _: (409, GOOD, b'{"error": "The update is meant for another."}')
-    with pytest.raises(ModelError, match="refuses .HTTP 409 The update is meant for another"):
+    with pytest.raises(ModelError, match=r"refuses .HTTP 409 The update is meant for another"):
         session.log_probs(["go"])
 
 
