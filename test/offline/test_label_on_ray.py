@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +25,7 @@ from process_tree import LOOPBACK, below, listening, parents, title
 from repository import ROOT
 
 from topreward_ros.offline.label import main
+from topreward_ros.quiet_ray import ON_LOOPBACK, SILENT
 
 OUTPUTS = ("readings.csv", "progress.parquet", "weights.parquet")
 EPISODES = 6
@@ -68,10 +71,53 @@ def labelled(dataset, checkpoint, tmp_path_factory):
     return {name: (folder / name).read_bytes() for name in OUTPUTS}
 
 
+class Cluster:
+    """A Ray that somebody else has started, with nothing of it beyond loopback."""
+
+    def __init__(self, folder):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.scratch = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))  # names of sockets are short
+        self.output = folder / "ray.txt"
+        command = [
+            str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
+            "--port", self.address.rpartition(":")[2], "--num-cpus", "4",
+            "--include-dashboard", "false", "--temp-dir", str(self.scratch),
+            "--object-store-memory", "100000000",
+        ]  # fmt: skip
+        with self.output.open("w") as file:
+            self.process = subprocess.Popen(
+                command, stdout=file, stderr=file, start_new_session=True,
+                env={**os.environ, **SILENT, **ON_LOOPBACK},
+            )  # fmt: skip
+        end = time.monotonic() + PATIENCE
+        while "Ray runtime started" not in self.output.read_text():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < end, self.output.read_text()
+            time.sleep(0.05)
+
+    def end(self):
+        """Ends all of it."""
+        pids = {self.process.pid, *below(self.process.pid)}
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory, ray_installed):
+    """Starts once what would else be started for each test."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield made
+    made.end()
+
+
 class Running:
     """A `label` in a session of its own, as a terminal starts it."""
 
-    def __init__(self, arguments, folder):
+    def __init__(self, arguments, folder, cluster=None):
         self.scratch = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))
         command = [sys.executable, "-m", "topreward_ros.commands", "label", *arguments]
         self.errors = (folder / "stderr.txt").open("w+")
@@ -81,6 +127,7 @@ class Running:
                  "FORCE_COLOR": "1", "COLUMNS": "200"},
         )  # fmt: skip
         self.seen = set()
+        self.workers_of = cluster.process.pid if cluster else self.process.pid
 
     def until(self, true):
         """Waits until something is true; returns it."""
@@ -94,7 +141,7 @@ class Running:
 
     def labelling(self):
         """The workers that have an episode now."""
-        return [pid for pid in below(self.process.pid)
+        return [pid for pid in below(self.workers_of)
                 if title(pid).startswith("ray::EpisodeWorker.label")]  # fmt: skip
 
     def end(self):
@@ -117,8 +164,8 @@ class Running:
 def run(tmp_path, ray_installed):
     started = []
 
-    def start(arguments):
-        started.append(Running(arguments, tmp_path))
+    def start(arguments, cluster=None):
+        started.append(Running(arguments, tmp_path, cluster))
         return started[-1]
 
     yield start
@@ -136,14 +183,13 @@ def done(folder):
 @pytest.mark.slow
 @pytest.mark.live
 def test_a_killed_worker_is_replaced_and_the_bytes_are_those_of_one_process(
-    dataset, checkpoint, labelled, tmp_path, run
+    dataset, checkpoint, labelled, tmp_path, run, cluster
 ):
     out = tmp_path / "out"
-    running = run([*asked(dataset, checkpoint, out), "--ray", "local", "--workers", "2"])
+    arguments = [*asked(dataset, checkpoint, out), "--ray", cluster.address, "--workers", "2"]
+    running = run(arguments, cluster)
     running.until(lambda: done(out))
     os.kill(running.until(running.labelling)[0], signal.SIGKILL)
-    addresses = listening(below(running.process.pid))
-    assert addresses and addresses <= LOOPBACK
     assert running.end() == 0, running.told()
     told = running.told()
     assert told.count("A worker ended while it labelled episode_") == 1, told
@@ -165,6 +211,8 @@ def test_ctrl_c_ends_all_and_the_same_command_goes_on_without_ray(
     arguments = asked(dataset, checkpoint, out)
     running = run([*arguments, "--ray", "local", "--workers", "2"])
     running.until(lambda: done(out))
+    addresses = listening(below(running.process.pid))
+    assert addresses and addresses <= LOOPBACK
     running.seen |= below(running.process.pid)
     os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does: to all at once
     assert running.end() == 130, running.told()
@@ -178,13 +226,15 @@ def test_ctrl_c_ends_all_and_the_same_command_goes_on_without_ray(
 
 @pytest.mark.slow
 @pytest.mark.live
-def test_a_model_that_cannot_be_loaded_is_said_once(dataset, tmp_path, run):
+def test_a_model_that_cannot_be_loaded_is_said_once_and_the_cluster_stays(
+    dataset, tmp_path, run, cluster
+):
     arguments = asked(dataset, str(tmp_path / "no_model"), tmp_path / "out")
-    running = run([*arguments, "--ray", "local", "--workers", "2"])
-    running.until(lambda: below(running.process.pid))
+    running = run([*arguments, "--ray", cluster.address, "--workers", "2"], cluster)
     assert running.end() == 1, running.told()
     told = running.told()
     assert told.count("cannot begin: ") == 1 and "no_model" in told and "Traceback" not in told
+    assert cluster.process.poll() is None
 
 
 def test_without_ray_one_sentence_names_the_extra(dataset, tmp_path, capsys, monkeypatch):
