@@ -219,6 +219,36 @@ def test_six_robots_on_two_replicas_get_the_numbers_of_a_model_of_their_own(serv
     assert resent == sum(told["topreward_resends_asked_total"].values())
 
 
+def test_six_nodes_share_the_server_and_read_what_a_node_of_ones_own_reads(
+    server, address, checkpoint
+):
+    parameters = {
+        "max_pairs": KEPT, "motion_gate": False, "sample_rate": 2.0, "success_threshold": -1.0,
+        "server_patience": 60.0, "camera_timeout": 600.0,
+    }  # fmt: skip
+    with ros(), contextlib.ExitStack() as nodes:
+        robots = [nodes.enter_context(stack(address, **parameters)) for _ in range(6)]
+        own = nodes.enter_context(stack(checkpoint, **parameters))
+        for one in (*robots, own):
+            one.up()
+        for robot, one in enumerate(robots):  # each has a video of its own
+            one.play(robot, robot)
+        found = [[] for _ in robots]
+        for index in range(6, 14):
+            for robot, one in enumerate(robots):
+                found[robot] += one.play(index, index)
+        for robot in range(6):
+            own.reset()
+            own.play(robot, robot)
+            expected = own.play(6, 13)
+            log_probs = np.array(
+                [[each.log_prob for each in them] for them in (found[robot], expected)]
+            )
+            assert log_probs.shape == (2, 8)
+            assert np.abs(log_probs[0] - log_probs[1]).max() <= SAME
+            assert not robots[robot].named("stopped")
+
+
 def test_nothing_listens_beyond_loopback(server):
     addresses = listening(below(server.process.pid))
     assert addresses and addresses <= LOOPBACK

@@ -32,7 +32,7 @@ def check_listening(options: argparse.Namespace) -> None:
 
 
 def _check_key(host: str) -> None:
-    key = os.environ.get(KEY, "")
+    key = os.environ.get(KEY, "").strip()
     if key and (len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable()):
         raise ListeningError(
             f"{KEY} has to have {SHORTEST_KEY} or more letters and digits; make one with "

@@ -57,7 +57,7 @@ class Replica:
         """
         keep_to_loopback()
         self._thread = ThreadPoolExecutor(1, "model")
-        self._key = os.environ.get(KEY, "")
+        self._key = os.environ.get(KEY, "").strip()
         self._began, self._problem = time.monotonic(), ""
         self._held: HeldVideos | None = None
         try:

@@ -21,6 +21,9 @@ from topreward_ros.models.streaming.thinning import Thinning
 from topreward_ros.models.streaming.video_memory import VideoMemory
 from topreward_ros.models.video_unit import VideoUnit, unit_of
 
+RESTORED_TOGETHER = 16
+"""Units in one step of the language model; bounds the memory of its activations."""
+
 
 class StreamingSession:
     """One episode's video in the caches of a scorer."""
@@ -68,18 +71,20 @@ class StreamingSession:
         self._thinning = restored_thinning(self._order, units, frames, self._size, limit)
         self._units, loose = divmod(frames, self._size)
         self._encoded = frames - loose
-        for unit in units:
-            if unit.number == self._units:
-                newest = zip(unit.frames, unit.stamps, strict=True)
-                self._loose = [(frame.copy(), stamp) for frame, stamp in newest][:loose]
-                break
-            chunk = self._backbone.unit(unit)
-            if unit.number in self._thinning.kept:
-                self._main.append([chunk])
-                if self._thinning.lasts(unit.number):
-                    self._lasting.put(unit.number, chunk)
-            else:
+        complete = units[: len(units) - bool(loose)]
+        if loose:
+            newest = zip(units[-1].frames, units[-1].stamps, strict=True)
+            self._loose = [(frame.copy(), stamp) for frame, stamp in newest][:loose]
+        commits: list[Chunk] = []
+        for unit, chunk in zip(complete, self._backbone.units(complete), strict=True):
+            if unit.number not in self._thinning.kept:
                 self._provisional = chunk
+                continue
+            commits.append(chunk)
+            if self._thinning.lasts(unit.number):
+                self._lasting.put(unit.number, chunk)
+        for first in range(0, len(commits), RESTORED_TOGETHER):
+            self._main.append(commits[first : first + RESTORED_TOGETHER])
         self._shadow.append([self._lasting.get(index) for index in self._thinning.shadow])
 
     def log_prob(self, instruction: str) -> float:
