@@ -135,7 +135,8 @@ class HeldVideos:
         units = update.units(self.model.capabilities.frames_per_unit)
         self._drop(update.episode)
         while len(self._held) >= self._scorer.sessions:
-            episode, _ = self._held.popitem(last=False)
+            episode = next(iter(self._held))
+            del self._held[episode]  # the last reference, so that its memory is free
             self._counts["given_up"] += 1
             log.info("The video of episode %s is given up for another one.", episode)
         session = self._scorer.start()

@@ -201,3 +201,18 @@ def test_a_video_that_was_lost_is_told_once_also_where_it_is_lost_each_time(load
         server.health.answered(0.01)  # as `Patience` tells it
     assert server.health.resent == 3
     assert [news.lost for news in server.health.news()] == [True, False]
+
+
+def test_the_video_asked_about_longest_ago_is_given_up_and_no_other(load, alone):
+    server = Server(load(sessions=2))
+    first, second, third = (server.session() for _ in range(3))
+
+    def ask(session, robot: int, index: int) -> int:
+        """Returns how often a video was sent again for it."""
+        before = server.health.resent
+        session.append(video(robot)[index], index / 2)
+        assert np.abs(session.log_probs(TASKS) - alone[robot, index]).max() <= SAME
+        return server.health.resent - before
+
+    assert [ask(first, 0, 0), ask(second, 1, 0), ask(first, 0, 1), ask(third, 2, 0)] == [0] * 4
+    assert [ask(first, 0, 2), ask(third, 2, 1), ask(second, 1, 1)] == [0, 0, 1]
