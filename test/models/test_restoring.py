@@ -21,15 +21,18 @@ SAME = {"qwen3_5": 1e-5}
 """nat in float64, 1e-10 for the others; linear attention computes its state in float32."""
 
 
-@pytest.fixture(scope="module", params=["qwen3_vl", "qwen3_5", "internvl", "molmo2"])
+@pytest.fixture(
+    scope="module", params=["qwen3_vl", "qwen3_vl fixed", "qwen3_5", "internvl", "molmo2"]
+)
 def scorer(request, tmp_path_factory):
     folder, family = tmp_path_factory.mktemp("family"), request.param
-    own = family == "qwen3_vl"
+    own = family.startswith("qwen3_vl")
     model = write_qwen3_vl(folder) if own else write_family(family, folder)
     size = (32, 48) if own else SIZES[family]
     return load_scorer(
-        str(model), device="cpu", dtype="float64", max_pairs=KEPT, frame_size=size, sessions=2
-    )
+        str(model), device="cpu", dtype="float64", max_pairs=KEPT, frame_size=size, sessions=2,
+        fixed_shapes=family.endswith(" fixed"),
+    )  # fmt: skip
 
 
 def video(scorer, frames: int = FRAMES):
