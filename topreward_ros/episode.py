@@ -14,6 +14,7 @@ from topreward_ros.method.own_threshold import OwnThreshold
 from topreward_ros.method.progress import CalibratedProgress, RunningProgress
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.reward import DenseReward, RewardForm
+from topreward_ros.method.stall import StallDetector, StallSettings, StallState
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.video.intake import IntakeSettings
@@ -32,11 +33,13 @@ class EpisodeSettings:
         success: when an episode counts as done.
         reward_form: of the dense reward.
         progress: floor and ceiling from a calibration; None: what the episode has shown so far.
+        stall: when progress counts as stalled or undone.
     """
 
     success: SuccessSettings = field(default_factory=SuccessSettings)
     reward_form: RewardForm = RewardForm.DIFFERENCE
     progress: CalibratedProgress | None = None
+    stall: StallSettings = field(default_factory=StallSettings)
 
 
 def task_settings(
@@ -112,6 +115,7 @@ class Reading:
         success_holds: whether the score of a latched success is above the threshold still, and has
             been for the hold.
         model_time: s spent in the model for this reading.
+        stall: whether progress goes on.
     """
 
     index: int
@@ -132,6 +136,7 @@ class Reading:
     success_since: float | None
     success_holds: bool
     model_time: float
+    stall: StallState = StallState()
 
 
 class Episode:
@@ -158,8 +163,8 @@ class Episode:
         self._log_prob = math.nan
         self._scored: tuple[int, str] | None = None
         self._readings = 0
-        self._unread = 0
         self._seen = True
+        self._unread = _Unread()
         self._baseline = self._new_baseline(0.0)
 
     @property
@@ -196,9 +201,10 @@ class Episode:
         first = stamp if math.isnan(self._first) else self._first
         if frame is not None:
             self._session.append(frame, round(stamp - first, STAMP_DIGITS))
+        step = 0.0 if math.isnan(self._last) else stamp - self._last
         self._first, self._last = first, stamp
         self._seen = seen
-        self._unread += 1
+        self._unread.take(step, moved=frame is not None, seen=seen)
 
     def update(self) -> Reading | None:
         """Scores the video so far; None when no frame came since the last reading.
@@ -243,15 +249,24 @@ class Episode:
             settings.progress or running,
             DenseReward(settings.reward_form),
             SuccessDetector(settings.success),
+            StallDetector(settings.stall),
         )
 
     def _read(self, log_prob: float, model_time: float) -> Reading:
         base, episode_time = self._baseline, self._last - self._first
-        if self._unread > 1:
+        unread, self._unread = self._unread, _Unread()
+        if unread.frames > 1:
             base.success.interrupt()
-        self._unread = 0
         progress = base.progress.update(log_prob)
         state = base.success.update(log_prob, episode_time - base.start, seen=self._seen)
+        stall = base.stall.update(
+            progress,
+            episode_time - base.start,
+            moved=unread.moved,
+            seen=unread.seen,
+            done=state.holds,
+            longest_step=unread.longest_step,
+        )
         return Reading(
             index=self._readings,
             stamp=self._last,
@@ -271,6 +286,7 @@ class Episode:
             success_since=None if state.since is None else state.since + base.start,
             success_holds=state.holds,
             model_time=model_time,
+            stall=stall,
         )
 
 
@@ -282,3 +298,20 @@ class _Baseline:
     progress: CalibratedProgress | RunningProgress
     reward: DenseReward
     success: SuccessDetector
+    stall: StallDetector
+
+
+@dataclass
+class _Unread:
+    """The frames since the last reading: how many, and what is to be known of all of them."""
+
+    frames: int = 0
+    moved: bool = False
+    seen: bool = True
+    longest_step: float = 0.0
+
+    def take(self, step: float, *, moved: bool, seen: bool) -> None:
+        self.frames += 1
+        self.moved |= moved
+        self.seen &= seen
+        self.longest_step = max(self.longest_step, step)

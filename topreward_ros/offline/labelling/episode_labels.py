@@ -8,9 +8,9 @@ from typing import Any
 from topreward_ros.episode import Reading
 from topreward_ros.method.progress import EpisodeProgress, episode_progress
 
-MEASURED = "model_time"
-"""What differs from run to run; no label."""
-COLUMNS = tuple(field.name for field in fields(Reading) if field.name != MEASURED)
+NO_LABEL = {"model_time", "stall"}
+"""What differs from run to run, and what is for a running robot alone."""
+COLUMNS = tuple(field.name for field in fields(Reading) if field.name not in NO_LABEL)
 
 
 @dataclass(frozen=True)
