@@ -14,7 +14,7 @@ from topreward_ros.method.own_threshold import OwnThreshold
 from topreward_ros.method.progress import CalibratedProgress, RunningProgress
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.reward import DenseReward, RewardForm
-from topreward_ros.method.stall import StallDetector, StallSettings, StallState
+from topreward_ros.method.stall import NewFrames, StallDetector, StallSettings, StallState
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.video.intake import IntakeSettings
@@ -136,7 +136,7 @@ class Reading:
     success_since: float | None
     success_holds: bool
     model_time: float
-    stall: StallState = StallState()
+    stall: StallState = field(default_factory=StallState)
 
 
 class Episode:
@@ -164,7 +164,7 @@ class Episode:
         self._scored: tuple[int, str] | None = None
         self._readings = 0
         self._seen = True
-        self._unread = _Unread()
+        self._unread = NewFrames()
         self._baseline = self._new_baseline(0.0)
 
     @property
@@ -254,19 +254,12 @@ class Episode:
 
     def _read(self, log_prob: float, model_time: float) -> Reading:
         base, episode_time = self._baseline, self._last - self._first
-        unread, self._unread = self._unread, _Unread()
-        if unread.frames > 1:
+        unread, self._unread = self._unread, NewFrames()
+        if unread.count > 1:
             base.success.interrupt()
         progress = base.progress.update(log_prob)
         state = base.success.update(log_prob, episode_time - base.start, seen=self._seen)
-        stall = base.stall.update(
-            progress,
-            episode_time - base.start,
-            moved=unread.moved,
-            seen=unread.seen,
-            done=state.holds,
-            longest_step=unread.longest_step,
-        )
+        stall = base.stall.update(progress, episode_time - base.start, unread, done=state.holds)
         return Reading(
             index=self._readings,
             stamp=self._last,
@@ -299,19 +292,3 @@ class _Baseline:
     reward: DenseReward
     success: SuccessDetector
     stall: StallDetector
-
-
-@dataclass
-class _Unread:
-    """The frames since the last reading: how many, and what is to be known of all of them."""
-
-    frames: int = 0
-    moved: bool = False
-    seen: bool = True
-    longest_step: float = 0.0
-
-    def take(self, step: float, *, moved: bool, seen: bool) -> None:
-        self.frames += 1
-        self.moved |= moved
-        self.seen &= seen
-        self.longest_step = max(self.longest_step, step)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from topreward_ros.method.stall import StallDetector, StallError, StallSettings
+from topreward_ros.method.stall import NewFrames, StallDetector, StallError, StallSettings
 
 SETTINGS = StallSettings(
     stall_time=10.0, min_progress=0.1, regress_time=3.0, min_drop=0.3, max_step=0.75
@@ -22,14 +22,25 @@ class Attempt:
     def __init__(self, settings: StallSettings = SETTINGS) -> None:
         self.detector = StallDetector(settings)
         self.now = -PERIOD
+        self.hole = 0.0
         self.states = []
 
-    def show(self, *progress: float, **how: object) -> Attempt:
+    def show(
+        self, *progress: float, moved: bool = True, seen: bool = True, done: bool = False
+    ) -> Attempt:
         """Takes readings in, one each half second."""
         for value in progress:
-            self.now += PERIOD
-            self.states.append(self.detector.update(value, self.now, **how))
+            before, self.now = self.now - self.hole, self.now + PERIOD
+            frames = NewFrames()
+            frames.take(self.now - before, moved=moved, seen=seen)
+            self.states.append(self.detector.update(value, self.now, frames, done=done))
+            self.hole = 0.0
         return self
+
+    def miss(self, seconds: float) -> None:
+        """Shows nothing for a while."""
+        self.now += seconds
+        self.hole = seconds
 
     def stay(self, progress: float, seconds: float, **how: object) -> Attempt:
         """Shows the same progress for a while."""
@@ -151,7 +162,7 @@ def test_single_outliers_are_no_progress():
 @pytest.mark.parametrize("how", [{}, {"moved": False}])
 def test_a_hole_a_frozen_camera_or_unknown_progress_starts_the_time_anew(how):
     def hole(attempt: Attempt) -> None:
-        attempt.now += 3.0
+        attempt.miss(3.0)
 
     def frozen(attempt: Attempt) -> None:
         attempt.show(0.4, seen=False)
@@ -188,7 +199,7 @@ def test_nothing_is_claimed_of_unknown_progress_or_of_pictures_that_nobody_took(
 def test_what_was_said_stands_until_the_opposite_is_seen():
     attempt = Attempt().stay(0.9, 3.0).stay(0.3, 20.0)
     assert attempt.said() == {"stalled", "regressed"}
-    attempt.now += 60.0
+    attempt.miss(60.0)
     attempt.stay(0.3, 2.0).stay(0.95, 2.0, seen=False).stay(UNKNOWN, 2.0)
     assert attempt.states[-1].stalled and attempt.states[-1].regressed
     attempt.stay(0.9, 2.0)  # reached while nobody looked: it is there
@@ -207,9 +218,13 @@ def test_who_is_done_may_wait():
 
 
 def test_merged_readings_are_no_hole_and_a_hole_between_their_frames_is_one():
-    for longest, said in ((0.5, {"stalled"}), (1.0, set())):
-        detector = StallDetector(SETTINGS)
-        states = [detector.update(0.4, 2.0 * k, longest_step=longest) for k in range(20)]
+    for steps, said in (([0.5] * 4, {"stalled"}), ([0.5, 1.0, 0.5], set())):
+        detector, states = StallDetector(SETTINGS), []
+        for k in range(20):
+            frames = NewFrames()
+            for step in steps:
+                frames.take(step, moved=True, seen=True)
+            states.append(detector.update(0.4, 2.0 * k, frames))
         assert {"stalled" for state in states if state.stalled} == said
 
 
@@ -247,4 +262,4 @@ def test_settings_that_cannot_be_are_refused_with_a_sentence(bad):
 def test_readings_come_in_time_order(time):
     attempt = Attempt().show(0.1)
     with pytest.raises(StallError, match="time order"):
-        attempt.detector.update(0.1, time)
+        attempt.detector.update(0.1, time, NewFrames())

@@ -8,8 +8,8 @@ standstill, for the regress half of the drop regained.
 
 What counts is the median of the last three readings, so that one outlier is neither progress nor a
 fall. Nothing is claimed from what was not seen: the times start anew at a reading of unknown
-progress (NaN), of pictures that no camera took then (`seen`), and after a hole (`max_step`). Nor is
-it where progress cannot rise by `min_progress` any more, or the task is done.
+progress (NaN), of pictures that no camera took then (`NewFrames.seen`), and after a hole
+(`max_step`). Nor is it where progress cannot rise by `min_progress` any more, or the task is done.
 """
 
 from __future__ import annotations
@@ -66,6 +66,30 @@ class StallSettings:
                 )
 
 
+@dataclass
+class NewFrames:
+    """The frames since the last reading, and what is to be known of all of them.
+
+    Attributes:
+        count: of them.
+        moved: whether pictures changed in them.
+        seen: whether all of them show what a camera saw then.
+        longest_step: s between two of them, or the first of them and the one before.
+    """
+
+    count: int = 0
+    moved: bool = False
+    seen: bool = True
+    longest_step: float = 0.0
+
+    def take(self, step: float, *, moved: bool, seen: bool) -> None:
+        """Notes one; `step`: s since the one before, 0 for an episode's first."""
+        self.count += 1
+        self.moved |= moved
+        self.seen &= seen
+        self.longest_step = max(self.longest_step, step)
+
+
 @dataclass(frozen=True)
 class StallState:
     """What is known after a reading.
@@ -102,24 +126,15 @@ class StallDetector:
         self._stalled = self._standstill = self._regressed = False
 
     def update(
-        self,
-        progress: float,
-        episode_time: float,
-        *,
-        moved: bool = True,
-        seen: bool = True,
-        done: bool = False,
-        longest_step: float | None = None,
+        self, progress: float, episode_time: float, frames: NewFrames, *, done: bool = False
     ) -> StallState:
         """Takes the next reading in.
 
         Args:
             progress: 0..1; NaN: unknown.
             episode_time: s since the episode's start, by the camera; it must advance.
-            moved: whether pictures changed since the last reading.
-            seen: whether all pictures since then are such as a camera took then.
+            frames: since the last reading.
             done: whether the task counts as done now, so that no progress is to be expected.
-            longest_step: s between two frames since then; None: no frame came in between.
 
         Raises:
             StallError: the time is not a number or does not advance.
@@ -130,14 +145,14 @@ class StallDetector:
                 "be given in time order."
             )
         elapsed, self._last_time = episode_time - self._last_time, episode_time
-        known = seen and math.isfinite(progress)
-        if not known or self._is_hole(elapsed if longest_step is None else longest_step):
+        known = frames.seen and math.isfinite(progress)
+        if not known or self._is_hole(frames.longest_step):
             self._recent.clear()
             self._fallen_since = None
-        if seen and moved:
+        if frames.seen and frames.moved:
             self._standstill = False
         if known:
-            self._take_time(episode_time, elapsed, moved)
+            self._take_time(episode_time, elapsed, frames.moved)
             self._recent.append(progress)
         if len(self._recent) == MEDIAN_OF:
             value = statistics.median(self._recent)

@@ -13,7 +13,7 @@ from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.manager.control import EpisodeControl
 from topreward_ros.nodes.manager.managed_episode import EpisodeRequest
-from topreward_ros.nodes.manager.parameters import ManagerParameters
+from topreward_ros.nodes.manager.parameters import STALLS, ManagerParameters
 from topreward_ros.nodes.manager.start import StartRefused
 from topreward_ros.nodes.waiting import Waiting
 
@@ -23,6 +23,7 @@ SUCCEEDED = {
     EpisodeEvent.REASON_SUCCESS,
     EpisodeEvent.REASON_TIMEOUT,
     EpisodeEvent.REASON_STOPPED,
+    *STALLS,
 }
 """Ends after which a goal counts as carried out; with any other it is aborted or canceled."""
 

@@ -123,6 +123,8 @@ class RewardHearing:
             patience = self._read().camera_patience
             detail = f"{detail} In {patience:g} s without it the episode ends."
         self._outputs.trouble(current, EpisodeEvent.FAULT, event.termination_reason, detail)
+        if event.termination_reason and event.termination_reason in self._read().end_on:
+            self._control.end(event.termination_reason, detail)
 
     def catch_up(self) -> None:
         """Takes what was told during a start; the new episode may have ended meanwhile."""

@@ -30,6 +30,18 @@ REASONS = tuple(
     if name.startswith("REASON_") and name != "REASON_CAMERA_CONFLICT"  # a fault, and never an end
 )
 """Every reason for which an episode can end."""
+STALLS = (
+    EpisodeEvent.REASON_STALLED,
+    EpisodeEvent.REASON_STANDSTILL,
+    EpisodeEvent.REASON_REGRESSED,
+)
+"""Faults of progress, for which an episode ends only where `end_on` names them."""
+
+
+def _end_on(value: tuple[str, ...]) -> str | None:
+    if set(value) <= {"", *STALLS}:
+        return None
+    return f'reasons among {", ".join(STALLS)}, or [""] for none'
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,13 @@ class ManagerParameters:
         3.0,
         "s that a lost camera may take to come back, counted from the reward node's report.",
         limits=(0.0, 3600.0),
+        fixed=False,
+    )
+    end_on: tuple[str, ...] = parameter(
+        ("",),
+        "Which of stalled, standstill and regressed end an episode as soon as the reward node "
+        "tells of them; it is unlabelled then.",
+        check=_end_on,
         fixed=False,
     )
     owed_patience: float = parameter(

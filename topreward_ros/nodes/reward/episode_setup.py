@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from topreward_ros.episode import Episode, task_settings
@@ -14,6 +15,7 @@ from topreward_ros.method.calibration import (
 )
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.method.stall import StallSettings
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.loading import open_scorer
@@ -127,14 +129,16 @@ def episode_maker(
     """
     if calibration is not None:
         check_calibration(calibration, parameters, scorer)
+    intake = intake_settings(parameters, scorer)
     settings, warning = task_settings(
         scorer,
-        intake_settings(parameters, scorer),
+        intake,
         _detector(parameters),
         RewardForm(parameters.reward_form),
         calibration,
         instruction,
     )
+    settings = replace(settings, stall=_stall(parameters, intake.longest_step))
 
     def make(loaded: VideoScorer) -> Episode:
         return Episode(loaded, instruction, settings)
@@ -162,6 +166,16 @@ def _detector(parameters: RewardParameters) -> SuccessSettings:
         window=parameters.success_window,
         hold=parameters.success_hold,
         min_duration=parameters.success_min_duration,
+    )
+
+
+def _stall(parameters: RewardParameters, longest_step: float) -> StallSettings:
+    return StallSettings(
+        stall_time=parameters.stall_time,
+        min_progress=parameters.stall_min_progress,
+        regress_time=parameters.regress_time,
+        min_drop=parameters.regress_min_drop,
+        max_step=longest_step,
     )
 
 

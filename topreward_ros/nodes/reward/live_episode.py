@@ -49,6 +49,8 @@ class LiveEpisode:
         episode_id: its name.
         baseline: number of the one that readings must have been made under (see `Scored`).
         last: its last reading.
+        stalls: what was told of its progress and is not over (see `StallFaults`): by reason, of
+            which instruction.
     """
 
     intake: FrameIntake
@@ -59,6 +61,7 @@ class LiveEpisode:
     episode_id: str = field(default_factory=new_episode_id)
     baseline: int = 0
     last: RewardStamped | None = None
+    stalls: dict[str, str] = field(default_factory=dict)
 
     def keeps(self, name: str, value: object) -> str:
         """Returns what is to be said of a parameter that was set while the episode runs.

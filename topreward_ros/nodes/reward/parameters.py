@@ -225,6 +225,32 @@ class RewardParameters:
         Change.EPISODE,
         limits=(0.0, 86400.0),
     )
+    stall_time: float = _is(
+        0.0,
+        "s without progress after which an event tells of it: stalled where pictures changed all "
+        "that time (without motion_gate they always do), standstill where they did not; 0.0: off.",
+        Change.EPISODE,
+        limits=(0.0, 3600.0),
+    )
+    stall_min_progress: float = _is(
+        0.05,
+        "Rise of progress, of 0..1, that counts; only with stall_time.",
+        Change.EPISODE,
+        limits=(0.001, 1.0),
+    )
+    regress_time: float = _is(
+        0.0,
+        "s for which progress has to stay fallen until an event (regressed) tells of it; 0.0: off.",
+        Change.EPISODE,
+        limits=(0.0, 3600.0),
+    )
+    regress_min_drop: float = _is(
+        0.3,
+        "Fall of progress below the best of before, of 0..1, that has to be exceeded; only with "
+        "regress_time.",
+        Change.EPISODE,
+        limits=(0.001, 1.0),
+    )
     calibration_file: str = _is("", "Written by `calibrate`; empty: none.", Change.UNCONFIGURED)
     camera_timeout: float = _is(
         2.0,

@@ -22,6 +22,7 @@ from topreward_ros.nodes.reward.outputs import Outputs
 from topreward_ros.nodes.reward.parameters import RewardParameters
 from topreward_ros.nodes.reward.scoring_exchange import Failed, QueuedFrame, Scored
 from topreward_ros.nodes.reward.scoring_thread import ScoringThread
+from topreward_ros.nodes.reward.stall_faults import StallFaults
 from topreward_ros.video.image import stamp_seconds
 from topreward_ros.video.intake import FrameIntake
 from topreward_ros.video.selection import ClockJump
@@ -72,6 +73,7 @@ class EpisodeRunner:
         self._read = read
         self._now = now
         self._faults = CameraFaults(self._tell, log)
+        self._stalls = StallFaults(self._tell, log)
         self._images = ImageTaking(beside, log)
 
     def open(self) -> None:
@@ -279,6 +281,7 @@ class EpisodeRunner:
         self.pictures.add(picture)
         self.overheads.add(latency - picture - result.reading.model_time)
         self._outputs.reading(self.episode.last)
+        self._stalls.take(self.episode, result.reading)
 
     def _on_failure(self, failure: Failed) -> None:
         if issubclass(failure.kind, ClockJump):
