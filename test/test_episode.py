@@ -12,6 +12,7 @@ from topreward_ros.episode import Episode, EpisodeSettings
 from topreward_ros.method.progress import CalibratedProgress
 from topreward_ros.method.prompt import InstructionError
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.method.stall import StallSettings
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.video.selection import ClockJump
@@ -96,6 +97,40 @@ def test_time_without_motion_is_merged_like_frames(scorer):
         episode.add_frame(None, T0 + index / 2)
         reading = episode.update()
     assert reading.success
+
+
+STALLS = EpisodeSettings(stall=StallSettings(stall_time=3.0, min_progress=0.5, max_step=0.75))
+"""A random model's log-probs lie near each other: far from half the way up to 0."""
+
+
+def test_another_instruction_takes_a_stall_back_and_gives_its_task_the_time(scorer):
+    episode = Episode(scorer, "go", STALLS)
+    assert [r.stall.stalled for r in play(episode, 8)] == [False] * 6 + [True] * 2
+    episode.set_instruction("come back")
+    assert [r.stall.stalled for r in play(episode, 8, T0 + 4.0)] == [False] * 6 + [True] * 2
+
+
+def test_frames_without_a_picture_are_a_standstill(scorer):
+    episode = Episode(scorer, "go", STALLS)
+    states = []
+    for index in range(10):
+        episode.add_frame(None if index else frames(1)[0], T0 + index / 2)
+        states.append(episode.update().stall)
+    assert [state.standstill for state in states] == [False] * 6 + [True] * 4
+    assert not any(state.stalled for state in states)
+
+
+@pytest.mark.parametrize("fault", ["", "frozen", "hole"])
+def test_of_merged_frames_each_has_to_be_seen_for_a_stall(scorer, fault):
+    episode = Episode(scorer, "go", STALLS)
+    stamp, stalled = T0, False
+    for index, frame in enumerate(frames(24)):
+        second = index % 4 == 1
+        stamp += 1.0 if fault == "hole" and second else 0.5
+        episode.add_frame(frame, stamp, seen=not (fault == "frozen" and second))
+        if index % 4 == 3:
+            stalled |= episode.update().stall.stalled
+    assert stalled == (fault == "")
 
 
 def test_time_that_goes_back_or_stands_still_ends_the_episode(scorer):
