@@ -45,7 +45,10 @@ SWITCHES = {
     "manager": ("false", "Start episode_manager: it runs episodes and the rig's stop actions."),
     "overlay": ("false", "Start overlay_node: the camera with progress, and markers."),
     "rviz": ("false", "Start RViz, with overlay_node."),
-    "rosetta": ("false", "Publish on /reward and /episode_done, as rosetta reads them."),
+    "rosetta": (
+        "false",
+        "Publish on /reward, /episode_done and /episode_truncated, as rosetta reads them.",
+    ),
     "use_sim_time": ("false", "Use /clock."),
     "respawn": ("false", "Start a node that died again."),
 }

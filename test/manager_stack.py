@@ -141,12 +141,18 @@ class ManagerSide:
         self.manager_name = name
         self.told: list[EpisodeEvent] = []
         self.done_flags: list[bool] = []
+        self.truncated_flags: list[bool] = []
         self.told_by = self.node.create_subscription(
             EpisodeEvent, f"{name}/episode_event", self.told.append, latched(100)
         )
-        self.node.create_subscription(
-            Bool, f"{name}/episode_done", lambda m: self.done_flags.append(m.data), latched(100)
-        )
+        flags = {"done": self.done_flags, "truncated": self.truncated_flags}
+        for flag, told in flags.items():
+            self.node.create_subscription(
+                Bool,
+                f"{name}/episode_{flag}",
+                lambda m, told=told: told.append(m.data),
+                latched(100),
+            )
         self.action = ActionClient(self.node, RunEpisode, f"{name}/run_episode")
         self.feedback = []
         self._services = {

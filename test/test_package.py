@@ -90,6 +90,7 @@ ARROWS = {
     "commands": set(),
     "quiet_ray": set(),
     "serving": {"commands", "quiet_ray", "method", "models"},
+    "rosetta_codec": set(),
     "episode": {"method", "video", "models"},
     "offline": {"commands", "quiet_ray", "episode", "method", "video", "models"},
     "nodes": {"episode", "method", "video", "models"},

@@ -65,9 +65,11 @@ class Side(RobotSide):
         super().__init__("so101")
         self.rosetta_rewards: list[float] = []
         self.rosetta_done: list[bool] = []
+        self.rosetta_truncated: list[bool] = []
         listen = self.node.create_subscription
         listen(Float64, "/reward", lambda m: self.rosetta_rewards.append(m.data), 10)
         listen(Bool, "/episode_done", lambda m: self.rosetta_done.append(m.data), 10)
+        listen(Bool, "/episode_truncated", lambda m: self.rosetta_truncated.append(m.data), 10)
 
     def until_up(self) -> None:
         """Waits until the manager has brought the reward node up."""
@@ -138,6 +140,7 @@ def test_two_episodes_run_a_killed_node_comes_back_for_another_and_all_end_with_
         assert len(side.robot.calls) == number
     side.wait(lambda: side.pictures)
     side.wait(lambda: len(side.rosetta_rewards) >= 6 and True in side.rosetta_done)
+    side.wait(lambda: True in side.rosetta_truncated)
 
     side.readings.clear()
     assert side.begin().success

@@ -25,7 +25,11 @@ FILE = ROOT / "launch/reward.launch.py"
         ({}, ["reward_node"], ["episode_manager", "overlay_node", "rviz2"]),
         ({"manager": "true"}, ["reward_node", "episode_manager"], ["overlay_node"]),
         ({"rviz": "true", "rig": "yam"}, ["overlay_node", "rviz2", "-f base_link"], []),
-        ({"rosetta": "true", "manager": "true"}, ["~/reward:=/reward", ":=/episode_done"], []),
+        (
+            {"rosetta": "true", "manager": "true"},
+            ["~/reward:=/reward", ":=/episode_done", ":=/episode_truncated"],
+            [],
+        ),
         (
             {"rviz": "true", "rviz_config": "topreward_overlay", "namespace": "arm"},
             ["topreward_overlay.rviz", "/topreward/overlay_node/overlay:=/arm/overlay_node"],

@@ -49,6 +49,7 @@ def lab(shared):
     shared.told.clear()
     shared.feedback.clear()
     shared.done_flags.clear()
+    shared.truncated_flags.clear()
     return shared
 
 
@@ -90,6 +91,39 @@ def test_an_episode_without_success_ends_at_its_time_limit_as_failure(lab):
     assert (result.termination_reason, result.outcome) == ("timeout", "failure")
     lab.wait(lambda: lab.feedback and lab.feedback[-1].episode_time >= 3.0 - 1e-3)
     lab.wait(lambda: lab.done_flags == [False, True])
+    lab.wait(lambda: lab.truncated_flags == [False, True])  # the robot might have gone on
+
+
+def test_success_is_done_and_not_truncated(lab):
+    lab.set(success_threshold=ALWAYS)
+    lab.run_one()
+    lab.wait(lambda: lab.done_flags == [False, True] and len(lab.truncated_flags) == 2)
+    assert lab.truncated_flags == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "truncated"),
+    [("", True), ("unlabelled", True), ("success", False), ("failure", False)],
+)
+def test_a_stop_truncates_unless_somebody_says_how_the_task_stands(lab, outcome, truncated):
+    lab.begin()
+    lab.stop_it(outcome=outcome)
+    lab.wait(lambda: lab.done_flags == [False, True] and len(lab.truncated_flags) == 2)
+    assert lab.truncated_flags == [False, truncated]
+    assert lab.await_event("stopped").termination_reason == "stopped"
+
+
+def test_a_lost_camera_truncates(lab):
+    lab.tune(camera_patience=0.3)
+    lab.begin()
+    lab.film.silent.add(lab.topics[0])
+    try:
+        lab.wait(lambda: lab.done_flags == [False, True] and len(lab.truncated_flags) == 2)
+    finally:
+        lab.film.silent.clear()
+    assert lab.truncated_flags == [False, True]
+    stopped = lab.await_event("stopped")
+    assert (stopped.termination_reason, stopped.outcome) == ("camera_lost", "unlabelled")
 
 
 def test_without_any_picture_the_steady_clock_ends_the_episode_at_its_time_limit(lab):

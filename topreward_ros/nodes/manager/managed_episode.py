@@ -172,6 +172,16 @@ class ManagedEpisode:
         self.outcome = outcome or OUTCOMES.get(reason, EpisodeEvent.OUTCOME_UNLABELLED)
         self.duration = now - self.started
 
+    @property
+    def truncated(self) -> bool:
+        """Whether it was cut off before anything decided its task, once it has ended.
+
+        A verdict of the model, or of whoever stopped it, decides it. The time limit does not,
+        though its outcome is a failure: the robot might have gone on.
+        """
+        cut_short = EpisodeEvent.REASON_TIMEOUT
+        return self.reason == cut_short or self.outcome == EpisodeEvent.OUTCOME_UNLABELLED
+
     def event(self, event: str, stamp: Time, now: float, detail: str = "") -> EpisodeEvent:
         """Returns an event of this episode.
 

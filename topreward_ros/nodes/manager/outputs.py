@@ -1,4 +1,4 @@
-"""What `episode_manager` publishes: events, the done flag, diagnostics."""
+"""What `episode_manager` publishes: events, the flags of an end, diagnostics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 
 
 class ManagerOutputs:
-    """The topics ~/episode_event, ~/episode_done and /diagnostics.
+    """The topics ~/episode_event, ~/episode_done, ~/episode_truncated and /diagnostics.
 
     Attributes:
         fault: what is wrong with the reward node; empty if nothing.
@@ -35,13 +35,14 @@ class ManagerOutputs:
         self._waiting = waiting
         self._event = node.create_publisher(EpisodeEvent, "~/episode_event", latched(KEPT_EVENTS))
         self._done = node.create_publisher(Bool, "~/episode_done", latched())
+        self._truncated = node.create_publisher(Bool, "~/episode_truncated", latched())
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
 
     def started(self, episode: ManagedEpisode, event: str, detail: str) -> None:
         """Tells that an episode runs: newly started, or taken over by a manager that came later."""
         self._log(f"Episode {episode.episode_id}: {detail}")
         self._publish(episode, event, detail)
-        self._done.publish(Bool(data=False))
+        self._tell(done=False, truncated=False)
 
     def stopped(self, episode: ManagedEpisode) -> None:
         """Tells that an episode has ended."""
@@ -50,7 +51,7 @@ class ManagerOutputs:
             f"Episode {episode.episode_id} has ended after {episode.duration:.1f} s: "
             f"{ending(event)}. {episode.detail}"
         )
-        self._done.publish(Bool(data=True))
+        self._tell(done=True, truncated=episode.truncated)
 
     def stop_action(self, episode: ManagedEpisode, result: StopResult) -> None:
         """Tells how a stop action ended; loudly when it did not stop anything."""
@@ -139,6 +140,11 @@ class ManagerOutputs:
             message.termination_reason = reason
         self._event.publish(message)
         return message
+
+    def _tell(self, *, done: bool, truncated: bool) -> None:
+        """Publishes both flags; the one that says more of an end first, for who acts on `done`."""
+        self._truncated.publish(Bool(data=truncated))
+        self._done.publish(Bool(data=done))
 
     def _log(self, text: str) -> None:
         self._node.get_logger().info(text)

@@ -27,7 +27,10 @@ RESPAWN_DELAY = 2.0
 PASSED_ON = ("model", "instruction", "device", "quantization")
 ROSETTA = {
     "reward_node": [("~/reward", "/reward")],
-    "episode_manager": [("~/episode_done", "/episode_done")],
+    "episode_manager": [
+        ("~/episode_done", "/episode_done"),
+        ("~/episode_truncated", "/episode_truncated"),
+    ],
     "overlay_node": [],
 }
 """By node, the names that rosetta reads: std_msgs/Float64 and std_msgs/Bool."""
@@ -139,7 +142,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--use-sim-time", action="store_true", help="use /clock")
     add("--manager", action="store_true", help="run episodes when asked, and the stop actions")
     add("--overlay", action="store_true", help="publish the camera with progress, and markers")
-    add("--rosetta", action="store_true", help="publish on /reward and /episode_done for rosetta")
+    add("--rosetta", action="store_true",
+        help="publish on /reward, /episode_done and /episode_truncated for rosetta")  # fmt: skip
     add("--respawn", action="store_true", help="start a node that died again")
     add("--log-level", default="info", help="debug, info, warn, error or fatal (%(default)s)")
     add("--discovery-range", choices=DISCOVERY_RANGES,
