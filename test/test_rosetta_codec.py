@@ -35,6 +35,12 @@ def test_selected_fields_come_in_their_order_and_flags_are_numbers(reading):
     assert value[:3].tolist() == [1.0, 0.5, 7.0] and math.isnan(value[3])
 
 
+def test_a_readings_stamp_is_the_time_of_its_picture_in_seconds(reading):
+    reading.header.stamp.sec, reading.header.stamp.nanosec = 1_700_000_000, 123_456_789
+    (stamp,) = decode_reading(reading, stream("stamp"))
+    assert stamp == pytest.approx(1_700_000_000.123456789, abs=2.4e-7)
+
+
 @pytest.mark.parametrize("name", ["model", "header", "rewards"])
 def test_what_is_no_number_is_refused_with_what_is_one(reading, name):
     with pytest.raises(ValueError, match=f"{name!r} is no number of a reading") as refused:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 READING = "topreward_msgs/msg/RewardStamped"
 DEFAULT = ("reward",)
 """What a reading is without `select`."""
+STAMP = "stamp"
+"""Name of the time of a reading's picture, `header.stamp` in s, to 0.24 µs."""
 
 
 class Stream(Protocol):
@@ -35,7 +37,8 @@ def decode_reading(message: Any, stream: Stream) -> NDArray[np.float64]:
 
     Args:
         message: the reading.
-        stream: of the contract; flags are 0 or 1, what a reading does not know is NaN.
+        stream: of the contract; it may select `STAMP` too. Flags are 0 or 1, what a reading does
+            not know is NaN.
 
     Raises:
         ValueError: a name is none of a field that is a number. rosetta drops the message then.
@@ -44,13 +47,15 @@ def decode_reading(message: Any, stream: Stream) -> NDArray[np.float64]:
 
 
 def _number(message: Any, name: str) -> float:
+    if name == STAMP:
+        return message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
     value = getattr(message, name, None)
     if isinstance(value, (bool, int, float)):
         return float(value)
     kinds = message.get_fields_and_field_types()
     numbers = [field for field in kinds if isinstance(getattr(message, field), (int, float))]
     raise ValueError(
-        f"select: {name!r} is no number of a reading; expected one of {', '.join(numbers)}."
+        f"select: {name!r} is no number of a reading; expected one of {', '.join([STAMP, *numbers])}."
     )
 
 

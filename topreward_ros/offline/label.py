@@ -28,6 +28,7 @@ from topreward_ros.offline.episodes.opening import SingleRecording, open_source
 from topreward_ros.offline.labelling.cluster import add_cluster, check_cluster
 from topreward_ros.offline.labelling.csv_file import write_csv
 from topreward_ros.offline.labelling.labeller import Labeller
+from topreward_ros.offline.labelling.recorded_output import write_recorded
 from topreward_ros.offline.labelling.whole_set import label_set
 from topreward_ros.offline.scoring_options import (
     WHOLE_HELP,
@@ -99,6 +100,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--split", action="store_true",
         help="with --bag: a folder of copies, each of one episode alone",
     )  # fmt: skip
+    add(
+        "--recorded", action="store_true",
+        help="with --bag, and without a model: take the readings that were recorded live, each "
+        "moved beside its picture",
+    )  # fmt: skip
     add("--whole", action="store_true", help=WHOLE_HELP)
     add("--overwrite", action="store_true", help="write over files that are there")
     live = add_detector(parser)
@@ -117,6 +123,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         options.prompt_form = PromptForm.RAW.value  # as reward_node has it
     if options.split and not options.bag:
         parser.error("--split is how --bag writes; give both, or neither")
+    others = (options.output, options.progress, options.weights, options.split, options.ray)
+    if options.recorded and (not options.bag or any(others)):
+        parser.error(
+            "--recorded is how --bag writes, and goes with no other output, --split or --ray"
+        )
     return options
 
 
@@ -124,6 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Labels; returns 0, 1 after a sentence on what was wrong, 130 after Ctrl-C."""
     options = parse_arguments(arguments)
     try:
+        if options.recorded:
+            return write_recorded(options, _say)
         source = open_source(options.source, options.fps, whole=options.whole)
         for note in source.notes:
             _say(note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,12 +46,6 @@ def check_bags(source: EpisodeSource, options: argparse.Namespace) -> None:
             over, in or around a bag.
     """
     topics = bag_topics(options, options.model)
-    if topics.reading == topics.reward:
-        raise SourceError(f"--reading-topic and --reward-topic are both {topics.reward}.")
-    for name in (topics.reading, topics.reward):
-        if not name.startswith("/") or name.endswith("/"):
-            raise SourceError(f"{name!r} is no topic of a bag; expected one such as /reward.")
-    output = options.bag.resolve()
     bags = set()
     for episode in source:
         if episode.place is None:
@@ -60,6 +54,23 @@ def check_bags(source: EpisodeSource, options: argparse.Namespace) -> None:
                 "copies of bags; give --output for a CSV file."
             )
         bags.add(episode.place.path)
+    check_output(bags, topics, options)
+    for bag in sorted(bags):
+        check_topics(bag, topics)
+
+
+def check_output(bags: Iterable[Path], topics: BagTopics, options: argparse.Namespace) -> None:
+    """Refuses names of topics that are none, and a place where something else would be lost.
+
+    Raises:
+        SourceError: one of the two.
+    """
+    if topics.reading == topics.reward:
+        raise SourceError(f"--reading-topic and --reward-topic are both {topics.reward}.")
+    for name in (topics.reading, topics.reward):
+        if not name.startswith("/") or name.endswith("/"):
+            raise SourceError(f"{name!r} is no topic of a bag; expected one such as /reward.")
+    output = options.bag.resolve()
     for bag in sorted(bags):
         place = bag.resolve()
         if output == place or output in place.parents or place in output.parents:
@@ -67,7 +78,6 @@ def check_bags(source: EpisodeSource, options: argparse.Namespace) -> None:
                 f"--bag {options.bag} lies over, in or around {bag}, and originals are left as "
                 "they are; name another folder."
             )
-        check_topics(bag, topics)
     if output.exists() and options.overwrite and not _is_copy(output):
         raise SourceError(
             f"{options.bag} is no labelled copy, or holds something else, and --overwrite takes "
@@ -116,11 +126,16 @@ def write_bags(
         if not (written / name).exists():
             shutil.rmtree(unfinished, ignore_errors=True)
             write_labelled_bag(bag, labels, unfinished / name, topics, options.split)
-            for file in (unfinished / name).iterdir():
-                flush(file)
-            (unfinished / name).rename(written / name)
-    _take_place(written / names[0] if alone else written, options.bag, partial / "replaced")
+            finish_copy(unfinished / name, written / name)
+    take_place(written / names[0] if alone else written, options.bag, partial / "replaced")
     return len(jobs)
+
+
+def finish_copy(unfinished: Path, written: Path) -> None:
+    """Gives a whole copy its name, once it is on disk."""
+    for file in unfinished.iterdir():
+        flush(file)
+    unfinished.rename(written)
 
 
 def _is_copy(path: Path) -> bool:
@@ -152,7 +167,8 @@ def _names(wanted: Sequence[str]) -> list[str]:
     return names
 
 
-def _take_place(new: Path, target: Path, replaced: Path) -> None:
+def take_place(new: Path, target: Path, replaced: Path) -> None:
+    """Moves what is whole to where it was asked for; `replaced` is for what was there."""
     if target.exists():
         shutil.rmtree(replaced, ignore_errors=True)
         target.replace(replaced)

@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rosbags.interfaces import MessageDefinitionFormat, QosDurability
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.interfaces import QosDurability
 from rosbags.rosbag2.errors import WriterError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from topreward_ros.offline.episodes.bag_episodes import PROMPT
 from topreward_ros.offline.episodes.recorded_episode import SourceError
+from topreward_ros.offline.labelling.bag_copy import announce_copies, open_copy
 from topreward_ros.offline.message_types import EVENT_TYPE, READING_TYPE, message_types
 from topreward_ros.video.recordings.bag import IMAGE_TYPES, picture_stamp, received_range
 from topreward_ros.video.recordings.bag_messages import raw_messages, read_index
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rosbags.interfaces import Connection
+    from rosbags.rosbag2 import Writer
 
     from topreward_ros.episode import Reading
     from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
@@ -115,14 +115,11 @@ def write_labelled_bag(
         OSError: it cannot be written.
     """
     index = read_index(source)
-    writer = Writer(target, version=9, storage_plugin=StoragePlugin.MCAP)
-    writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    writer = open_copy(target, _notes(index.custom, episodes, topics.model, cut=cut))
     start, stop = received_range(source, episodes[0].part) if cut else (None, None)
-    for name, value in _notes(index.custom, episodes, topics.model, cut=cut).items():
-        writer.set_custom_data(name, value)
     try:
         with writer:
-            copies = _copies(writer, source, index.connections)
+            copies = announce_copies(writer, source, index.connections)
             for connection, _, data in raw_messages(source, _kept, None, start) if start else ():
                 writer.write(copies[connection.id], start, data)
             messages = raw_messages(source, lambda _: True, start, stop)
@@ -170,51 +167,6 @@ def check_topics(source: Path, topics: BagTopics) -> None:
                 f"{source} has messages on {connection.topic} already ({connection.msgtype}), and "
                 f"labels are not mixed with them; name another topic with {option}."
             )
-
-
-def _copies(
-    writer: Writer, source: Path, connections: Sequence[Connection]
-) -> dict[int, Connection]:
-    """Announces the original's topics; returns the new connection of each old one's id."""
-    made: dict[tuple[str, str, str], Connection] = {}
-    copies = {}
-    for one in connections:
-        key = (one.topic, one.msgtype, repr(one.ext))
-        if key not in made:
-            text, digest = _definition(source, one)
-            made[key] = writer.add_connection(
-                one.topic,
-                one.msgtype,
-                msgdef=text,
-                rihs01=digest,
-                serialization_format=one.ext.serialization_format,
-                offered_qos_profiles=one.ext.offered_qos_profiles,
-            )
-        copies[one.id] = made[key]
-    return copies
-
-
-def _definition(source: Path, connection: Connection) -> tuple[str, str]:
-    """Returns a type's text and hash; older bags hold neither, and some only the text."""
-    known, name = message_types(), connection.msgtype
-    if connection.msgdef.format is MessageDefinitionFormat.NONE:
-        if name not in known.fielddefs:
-            raise RecordingError(
-                f"{source} does not hold the definition of {name} ({connection.topic}), which a "
-                "copy needs; convert it to mcap where that type is installed (`ros2 bag convert`)."
-            )
-        return known.generate_msgdef(name, ros_version=2)[0], known.hash_rihs01(name)
-    text = connection.msgdef.data
-    if connection.digest:
-        return text, connection.digest
-    try:
-        store = get_typestore(Stores.EMPTY)
-        store.register(get_types_from_msg(text, name))
-        return text, store.hash_rihs01(name)
-    except Exception as error:  # whatever the text is
-        raise RecordingError(
-            f"{source}: the definition of {name} cannot be read ({one_line(error)})."
-        ) from error
 
 
 def _write(
