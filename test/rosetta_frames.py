@@ -1,6 +1,6 @@
 """Bags as the real rosetta ports them, frame by frame, and what it should find in them.
 
-Needs rosetta 0.2, with rosbag2_py and rosidl_runtime_py, on the path; tests without it are skipped.
+Needs rosetta 0.2 and rosidl_runtime_py on the path (PYTHONPATH); without them tests are skipped.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rosbag2_reader
 from rosbags.rosbag2 import Reader
 
 from topreward_ros.offline.message_types import READING_TYPE, message_types
+
+rosbag2_reader.stand_in()
 
 CONTRACT = """\
 robot_type: test

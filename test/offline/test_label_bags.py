@@ -29,7 +29,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StorageP
 from rosbags.typesys import get_types_from_msg
 
 from topreward_ros.offline.label import main
-from topreward_ros.offline.labelling import labelled_bag
+from topreward_ros.offline.labelling import bag_copy, labelled_bag
 from topreward_ros.offline.message_types import message_types
 
 BOOT = 77 * NANO
@@ -207,14 +207,14 @@ def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
 SLOW_BAG = """
 import sys, time
 from topreward_ros.offline import label
-from topreward_ros.offline.labelling import labelled_bag, whole_set
-write, put = labelled_bag.Writer.write, whole_set.write_csv
+from topreward_ros.offline.labelling import bag_copy, whole_set
+write, put = bag_copy.Writer.write, whole_set.write_csv
 def slowly(*given):
     time.sleep(0.002)
     write(*given)
 def wait(*given, **named):
     time.sleep(30)
-labelled_bag.Writer.write, whole_set.write_csv = slowly, wait
+bag_copy.Writer.write, whole_set.write_csv = slowly, wait
 sys.exit(label.main(sys.argv[1:]))
 """
 
@@ -465,7 +465,7 @@ def test_a_full_disk_loses_nothing_and_is_one_sentence(source, small, labelled, 
         raise OSError(28, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(labelled_bag.Writer, "write", full)
+        patch.setattr(bag_copy.Writer, "write", full)
         assert main(arguments) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["out.partial"]
