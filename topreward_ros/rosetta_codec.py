@@ -54,9 +54,8 @@ def _number(message: Any, name: str) -> float:
         return float(value)
     kinds = message.get_fields_and_field_types()
     numbers = [field for field in kinds if isinstance(getattr(message, field), (int, float))]
-    raise ValueError(
-        f"select: {name!r} is no number of a reading; expected one of {', '.join([STAMP, *numbers])}."
-    )
+    known = ", ".join([STAMP, *numbers])
+    raise ValueError(f"select: {name!r} is no number of a reading; expected one of {known}.")
 
 
 def _register() -> None:
