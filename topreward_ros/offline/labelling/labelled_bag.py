@@ -165,7 +165,8 @@ def check_topics(source: Path, topics: BagTopics) -> None:
             option = "--reading-topic" if connection.topic == topics.reading else "--reward-topic"
             raise SourceError(
                 f"{source} has messages on {connection.topic} already ({connection.msgtype}), and "
-                f"labels are not mixed with them; name another topic with {option}."
+                f"labels are not mixed with them; name another topic with {option}, or take the "
+                "readings that are there (--recorded)."
             )
 
 
