@@ -162,11 +162,12 @@ def check_topics(source: Path, topics: BagTopics) -> None:
         return  # said of its episodes, when they are opened
     for connection in connections:
         if connection.topic in (topics.reading, topics.reward) and connection.msgcount:
-            option = "--reading-topic" if connection.topic == topics.reading else "--reward-topic"
+            option = "--reward-topic"
+            if connection.topic == topics.reading:
+                option = "--reading-topic, or take the readings that are there with --recorded"
             raise SourceError(
                 f"{source} has messages on {connection.topic} already ({connection.msgtype}), and "
-                f"labels are not mixed with them; name another topic with {option}, or take the "
-                "readings that are there (--recorded)."
+                f"labels are not mixed with them; name another topic with {option}."
             )
 
 
