@@ -90,7 +90,7 @@ def engines() -> Iterator[Engine]:
         yield Engine("vLLM without reuse", 0.0, partial(_forgetful, address), run)
     else:
         print("fleet: vLLM is left out; TOPREWARD_VLLM names what scripts/vllm_environment made.")
-    if importlib.util.find_spec("ray") and importlib.util.find_spec("ray.serve"):
+    if all(map(importlib.util.find_spec, ("ray", "starlette", "uvicorn"))):  # what [serve] brings
         for replicas in (1, 2):
             address = f"ray+http://127.0.0.1:{_free_port()}"
             name = f"Ray Serve, {replicas} replica{'s' if replicas > 1 else ''}"

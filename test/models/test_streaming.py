@@ -76,10 +76,11 @@ def test_the_demo_and_a_model_of_a_hundred_million_weights_are_exact_too(
         write_config(MIDSIZE, tmp_path)
         model = f"random:{tmp_path}"
     options = {"device": "cpu", "dtype": dtype, "frame_size": size, "max_pairs": 8}
-    expected = prefixes(load_scorer(model, streaming=False, **options), 5, size=size)
+    frames = 5 if model == "demo" else 3  # half a pair, a pair, and half of the next
+    expected = prefixes(load_scorer(model, streaming=False, **options), frames, size=size)
     scorer = load_scorer(model, fixed_shapes=True, **options)
-    together = prefixes(scorer, 5, size=size)
-    alone = prefixes(scorer, 5, TASKS[:1], size=size)
+    together = prefixes(scorer, frames, size=size)
+    alone = prefixes(scorer, frames, TASKS[:1], size=size)
     assert np.abs(together - expected).max() <= TOLERANCE[dtype]
     assert np.abs(alone - expected[:, :1]).max() <= TOLERANCE[dtype]
 
