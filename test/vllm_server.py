@@ -80,6 +80,9 @@ class VllmServer:
             def do_POST(self) -> None:
                 server._handle(self)
 
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return "Thu, 01 Jan 1970 00:00:00 GMT"  # a clock that differs, to all tests
+
             def log_message(self, *_: object) -> None:
                 pass
 
