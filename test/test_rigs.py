@@ -114,10 +114,10 @@ class RobotSide(ManagerSide, Tester):
         ]
         self._shown = 0
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.node.create_timer(0.05, self._film, clock=steady)
+        self.node.create_timer(0.1, self._film, clock=steady)
 
     def _film(self) -> None:
-        """Shows 0.25 s of camera time every 0.05 s."""
+        """Shows 0.25 s of camera time every 0.1 s."""
         self._shown += 1
         for number, (camera, kind) in enumerate(self._cameras):
             stamp, seed = START + self._shown / 4, 2 * self._shown + number
