@@ -48,8 +48,28 @@ def measure(results: Results, *, quick: bool = False) -> bool:
 @contextmanager
 def _in_a_row(scorer: VideoScorer) -> Iterator[Engine]:
     """One process that takes all robots' updates one after the other."""
-    turn = threading.Lock()
+    turn = Turn()
     yield Engine("one process", 1.3, lambda: scorer, lambda *_: nullcontext(), turn)
+
+
+class Turn:
+    """A lock that is given in the order in which it is asked for."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._asked = self._given = 0
+
+    def __enter__(self) -> None:
+        """Waits for the others who asked before."""
+        with self._changed:
+            mine, self._asked = self._asked, self._asked + 1
+            self._changed.wait_for(lambda: self._given == mine)
+
+    def __exit__(self, *_: object) -> None:
+        """Lets the next one."""
+        with self._changed:
+            self._given += 1
+            self._changed.notify_all()
 
 
 class Robot:

@@ -6,6 +6,7 @@ A checkpoint's tokenizer and configuration are read on this machine; its weights
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from transformers import AutoTokenizer, PreTrainedConfig
 
@@ -75,6 +76,10 @@ class ExpectedPrompt:
             grid = PatchGrid(*self.frame_size, vision.patch_size, vision.spatial_merge_size)
             self._layout = Qwen3VLLayout(tokenizer, self.prompt, grid)
         self.answer_id = self._layout.answer_id
+        self._preamble = self._layout.preamble().ids.tolist()
+        # Nearly all of a prompt is that of the update before.
+        self._pair = lru_cache(4096)(lambda time: self._layout.pair(time).ids.tolist())
+        self._suffix = lru_cache(64)(lambda text: self._layout.suffix(text).ids.tolist())
         self.pair_tokens = len(self._layout.pair(LONGEST_EPISODE))
 
     def ids(self, seconds: Sequence[float], instruction: str) -> list[int]:
@@ -84,12 +89,13 @@ class ExpectedPrompt:
             seconds: mean time of each pair, since the episode's start.
             instruction: the task.
         """
-        spans = [
-            self._layout.preamble(),
-            *[self._layout.pair(time) for time in seconds],
-            self._layout.suffix(instruction),
-        ]
-        return [token for span in spans for token in span.ids.tolist()]
+        parts = [self._preamble, *map(self._pair, seconds), self._suffix(instruction)]
+        return [token for part in parts for token in part]
+
+    def length(self, seconds: Sequence[float], instruction: str) -> int:
+        """Returns how many token ids that are."""
+        pairs = sum(len(self._pair(time)) for time in seconds)
+        return len(self._preamble) + pairs + len(self._suffix(instruction))
 
     def fault(self, got: Sequence[int], seconds: Sequence[float], instruction: str) -> str:
         """Says what a server made of a prompt; "" where it is as expected.
@@ -106,7 +112,7 @@ class ExpectedPrompt:
             getattr(self.config, f"{name}_token_id")
             for name in ("video", "vision_start", "vision_end")
         )
-        tail = self._layout.suffix(instruction).ids.tolist()
+        tail = self._suffix(instruction)
         count = list(got).count
         if count(start) > len(seconds) or count(end) > len(seconds):
             return "puts a second pair of vision markers around each picture; " + TEMPLATE

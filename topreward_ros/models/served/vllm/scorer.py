@@ -171,12 +171,11 @@ class VllmSession:
 
     def _believe(self, told: Told, items: list[PairItem], instruction: str) -> None:
         prompt, seconds = self._scorer.prompt, [item.seconds for item in items]
-        expected = prompt.ids(seconds, instruction)
-        fault = ""
+        expected, fault = prompt.length(seconds, instruction), ""
         if told.ids is not None:
             fault = prompt.fault(told.ids, seconds, instruction)
-        elif told.tokens != len(expected):
-            fault = f"makes {told.tokens} tokens of a prompt of {len(expected)}"
+        elif told.tokens != expected:
+            fault = f"makes {told.tokens} tokens of a prompt of {expected}"
         if fault:
             raise ModelError(f"The server {self._scorer.health.address} {fault}.")
         self._checked.add(instruction)
