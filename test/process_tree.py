@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 
 
@@ -29,6 +30,16 @@ def title(pid):
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
     return ""
+
+
+def await_end_of(pids, scratch, patience):
+    """Waits until these processes are gone; their folder has to be empty then, and goes too."""
+    end = time.monotonic() + patience
+    while left := {pid: title(pid) for pid in pids & set(parents())}:
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+    assert list(scratch.iterdir()) == []
+    scratch.rmdir()
 
 
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}

@@ -33,6 +33,7 @@ ARROWS = {
     "video.recordings": {"video"},
     "models.video_unit": set(),
     "models.server_health": set(),
+    "models.configuration_text": set(),
     "models.contract": {"method", "models.server_health"},
     "models.answer": set(),
     "models.runtime": set(),
@@ -58,6 +59,7 @@ ARROWS = {
         "models.video_unit",
     },
     "models.scorer": {
+        "models.configuration_text",
         "models.contract",
         "models.backbone",
         "models.streaming",
@@ -73,6 +75,7 @@ ARROWS = {
         "models.scorer",
     },
     "models.served": {
+        "models.configuration_text",
         "method",
         "models.contract",
         "models.server_health",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from repository import ROOT
 
 from topreward_ros.models.loading import open_scorer
 from topreward_ros.models.served import connection
@@ -74,7 +75,7 @@ class Recording:
                 "path": request.url.path,
                 "request": hashlib.sha256(request.content).hexdigest(),
                 "status": response.status_code,
-                "answer": response.text,
+                "answer": response.text.replace(str(ROOT), ""),  # of no machine
             }
         )
 

@@ -21,7 +21,7 @@ pytest.importorskip("torch")
 
 from checkpoints import write_qwen3_vl
 from lerobot_sets import write_v30
-from process_tree import LOOPBACK, below, listening, parents, title
+from process_tree import LOOPBACK, await_end_of, below, listening, title
 from repository import ROOT
 
 from topreward_ros.offline.label import main
@@ -147,12 +147,7 @@ class Running:
     def end(self):
         """Waits; nothing may be left, no process and no file."""
         status = self.process.wait(PATIENCE)
-        end = time.monotonic() + 10
-        while left := {pid: title(pid) for pid in self.seen & set(parents())}:
-            assert time.monotonic() < end, left
-            time.sleep(0.05)
-        assert list(self.scratch.iterdir()) == []
-        self.scratch.rmdir()
+        await_end_of(self.seen, self.scratch, 10)
         return status
 
     def told(self):

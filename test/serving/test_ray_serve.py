@@ -28,7 +28,7 @@ for name in ("ray", "starlette", "uvicorn", "cryptography"):
     pytest.importorskip(name, reason="Ray Serve is not installed: .venv/bin/pip install '.[serve]'")
 pytest.importorskip("rclpy")
 
-from process_tree import LOOPBACK, below, listening, parents, title
+from process_tree import LOOPBACK, await_end_of, below, listening
 from repository import ROOT
 from reward_stack import START, image, ros, stack, write_checkpoint
 
@@ -108,12 +108,7 @@ class Running:
         send = os.killpg if number == signal.SIGINT else os.kill
         send(self.process.pid, number)
         status = self.process.wait(PATIENCE)
-        end = time.monotonic() + 20
-        while left := {pid: title(pid) for pid in self.seen & set(parents())}:
-            assert time.monotonic() < end, left
-            time.sleep(0.05)
-        assert list(self.scratch.iterdir()) == []
-        self.scratch.rmdir()
+        await_end_of(self.seen, self.scratch, 20)
         return status
 
     def kill(self) -> None:

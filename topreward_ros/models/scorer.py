@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
 import numpy as np
 import torch
 
 from topreward_ros.models.backbone import Backbone
+from topreward_ros.models.configuration_text import configuration_text
 from topreward_ros.models.contract import Backend, ModelError, Settings, VideoSession
 from topreward_ros.models.streaming.recompute import RecomputeSession
 from topreward_ros.models.streaming.session import StreamingSession
@@ -151,8 +151,7 @@ def _fingerprint(backbone: Backbone) -> str:
     """Hashes what a log-probability depends on: architecture, weights, prompt, frame size."""
     # Not the whole of it, which takes seconds a gigabyte: one row of each matrix tells
     # checkpoints apart, fine-tuned ones too.
-    config = _lasting(backbone.model.config.to_dict())
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(configuration_text(backbone.model.config.to_dict()).encode())
     digest.update(f"{backbone.prompt.form.value} {backbone.frame_size}".encode())
     for name, weight in backbone.model.named_parameters():
         digest.update(name.encode())
@@ -160,14 +159,3 @@ def _fingerprint(backbone: Backbone) -> str:
         if row.is_floating_point():
             digest.update(row.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _lasting(config: object) -> object:
-    """Leaves out of a configuration what depends on how and with what it was loaded."""
-    if not isinstance(config, dict):
-        return config
-    return {
-        key: _lasting(value)
-        for key, value in config.items()
-        if not str(key).startswith("_") and key not in ("dtype", "transformers_version")
-    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from topreward_ros.models.contract import ModelError
@@ -65,6 +66,17 @@ def parse_address(model: str) -> Address | None:
 def is_chat_api(model: str) -> bool:
     """Says whether the parameter `model` names one that is asked by whole turns of a chat."""
     return model.startswith(tuple(f"{engine}{mark}" for engine in OFFICIAL for mark in ":+"))
+
+
+def in_the_clear(url: str) -> bool:
+    """Whether what is sent there goes to another machine unencrypted."""
+    if not url.startswith("http:"):
+        return False
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
 
 
 def _server(name: str, engine: str, text: str) -> Address:

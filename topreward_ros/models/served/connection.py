@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from ipaddress import ip_address
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import httpx2
 
 from topreward_ros.models.contract import ModelError
+from topreward_ros.models.served.address import in_the_clear
 from topreward_ros.models.served.bounded_http import AnswerRefused, bounded_client
 from topreward_ros.models.served.patience import ServerAway
+from topreward_ros.printable import printable
 
 KEY = "TOPREWARD_API_KEY"
 """The environment variable with the key of a server of one's own."""
@@ -66,7 +66,7 @@ class Connection:
         self._client = bounded_client(url)
         if key:
             self._client.headers["authorization"] = f"Bearer {key}"
-        self.open_key = bool(key) and url.startswith("http:") and not _here(url)
+        self.open_key = bool(key) and in_the_clear(url)
 
     def ask(
         self, path: str, limit: float, body: Any = None, headers: dict[str, str] | None = None
@@ -129,14 +129,6 @@ class Connection:
         return Answer(status, body, _reason(body) if status >= 300 else "")
 
 
-def _here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _pause(response: httpx2.Response) -> float:
     try:
         return min(max(float(response.headers.get("retry-after", "0")), 0.0), 60.0)
@@ -151,5 +143,4 @@ def _reason(body: dict[str, Any]) -> str:
 
 
 def _line(text: object) -> str:
-    words = " ".join(str(text).split())
-    return words if len(words) <= LONGEST_REASON else words[: LONGEST_REASON - 1] + "…"
+    return printable(" ".join(str(text).split()), LONGEST_REASON)

@@ -19,7 +19,7 @@ from topreward_ros.models.served.apis.top_tokens import Answer
 from topreward_ros.models.served.options import ServedOptions
 from topreward_ros.models.served.patience import LONGEST_ATTEMPT, Patience
 from topreward_ros.models.server_health import ServerHealth
-from topreward_ros.models.streaming.kept_video import KeptVideo
+from topreward_ros.models.streaming.kept_session import KeptSession
 
 FRAME_SIZE = (256, 256)
 """px; what these services charge least for, and the size of the local families too."""
@@ -114,31 +114,18 @@ class ApiScorer:
         return self._patience.insist(ask)
 
 
-class ApiSession:
+class ApiSession(KeptSession):
     """See `VideoSession`."""
 
     def __init__(self, scorer: ApiScorer) -> None:
         """Starts an episode without a frame."""
+        super().__init__(scorer.frame_size, 1, scorer.max_pairs)
         self._scorer = scorer
-        self._video = KeptVideo(scorer.frame_size, 1, scorer.max_pairs)
         self._files: dict[int, bytes] = {}
-
-    @property
-    def frames(self) -> int:
-        """Number of frames appended so far."""
-        return self._video.frames
-
-    def append(self, frame: NDArray[np.uint8], stamp: float) -> None:
-        """Adds the next frame; see `VideoSession.append`."""
-        self._video.append(frame, stamp)
-
-    def log_prob(self, instruction: str) -> float:
-        """Returns log p("True" | video so far, instruction); see `VideoSession.log_prob`."""
-        return float(self.log_probs([instruction])[0])
 
     def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Returns one log-probability per instruction, each of a question of its own."""
-        units = self._video.units()
+        units = self.video.units()
         self._files = {
             unit.number: self._files.get(unit.number) or png(unit.frames[0]) for unit in units
         }
@@ -146,9 +133,6 @@ class ApiSession:
         questions = [PROMPT.after_video(validate_instruction(text)) for text in instructions]
         turns = [ChatTurn(tuple(self._files.values()), stamps, each) for each in questions]
         return np.array([self._scorer.log_prob(turn) for turn in turns])
-
-    def settle(self) -> None:
-        """Has nothing to prepare."""
 
 
 def check_form(address: Address, options: ServedOptions) -> None:

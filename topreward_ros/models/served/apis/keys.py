@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from topreward_ros.models.contract import ModelError
-from topreward_ros.models.served.address import Address
+from topreward_ros.models.served.address import Address, in_the_clear
 from topreward_ros.printable import printable
 
 VARIABLES = {"openai": ("OPENAI_API_KEY",), "gemini": ("GOOGLE_API_KEY", "GEMINI_API_KEY")}
@@ -55,20 +53,10 @@ def find_key(address: Address) -> Key:
             f"The key in {variable} holds characters that no key has, such as a space or a line "
             "break; copy it anew. Nothing has been sent."
         )
-    if secret and _in_the_clear(address.url):
+    if secret and in_the_clear(address.url):
         raise ModelError(
             f"The key in {variable} would travel unencrypted to {address.url}; use https, or a "
             f"tunnel to this machine, or unset {variable} for a server that needs none. Nothing "
             "has been sent."
         )
     return Key(variable, secret)
-
-
-def _in_the_clear(url: str) -> bool:
-    if not url.startswith("http:"):
-        return False
-    host = urlsplit(url).hostname or ""
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host != "localhost"

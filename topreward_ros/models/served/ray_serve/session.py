@@ -14,10 +14,10 @@ from topreward_ros.models.served.ray_serve.history import EMPTY, history
 from topreward_ros.models.served.ray_serve.served_model import ServedModel
 from topreward_ros.models.served.ray_serve.update import Update
 from topreward_ros.models.server_health import ServerHealth
-from topreward_ros.models.streaming.kept_video import KeptVideo
+from topreward_ros.models.streaming.kept_session import KeptSession
 
 
-class RaySession:
+class RaySession(KeptSession):
     """Implements `VideoSession`."""
 
     def __init__(
@@ -30,37 +30,27 @@ class RaySession:
             ask: sends an update; returns its answer.
             health: is told when the video had to be sent again.
         """
+        super().__init__(model.frame_size, model.capabilities.frames_per_unit, model.max_pairs)
         self._model, self._ask, self._health = model, ask, health
         # Not the robot's own name of it: two robots may have the same.
         self._episode = secrets.token_hex(16)
-        size = model.capabilities.frames_per_unit
-        self._kept = KeptVideo(model.frame_size, size, model.max_pairs)
         self._digest = self._known = EMPTY
         self._new: list[tuple[NDArray[np.uint8], float]] = []
         self._most_new = 0  # until the server has the video at all
         self._lost = False
 
-    @property
-    def frames(self) -> int:
-        """Number of frames appended so far."""
-        return self._kept.frames
-
     def append(self, frame: NDArray[np.uint8], stamp: float) -> None:
         """Adds the next frame; see `VideoSession.append`."""
-        self._kept.append(frame, stamp)
+        super().append(frame, stamp)
         self._digest = history(self._digest, frame, float(stamp))
         if len(self._new) < self._most_new:
             self._new.append((frame.copy(), float(stamp)))
         else:  # then all that is kept is sent, which is less
             self._forget()
 
-    def log_prob(self, instruction: str) -> float:
-        """Returns log p(answer | video so far, instruction) in nats."""
-        return float(self.log_probs([instruction])[0])
-
     def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Returns one log-probability per instruction, in nats, shape (n,)."""
-        self._kept.units()  # raises where there is no frame
+        self.video.units()  # raises where there is no frame
         if not instructions:
             return np.empty(0)
         asked = tuple(instructions)
@@ -80,9 +70,6 @@ class RaySession:
         self._known, self._new, self._most_new = self._digest, [], self._model.max_pairs
         return np.array(answer.log_probs)
 
-    def settle(self) -> None:
-        """Does nothing: the server does it by itself."""
-
     def _tell(self) -> None:
         """Tells that the server has lost the video; where it does so each time, once."""
         self._health.sent_again()
@@ -100,7 +87,7 @@ class RaySession:
         return self._update(None, [stamp for _, stamp in self._new], pictures, instructions)
 
     def _whole(self, instructions: tuple[str, ...]) -> Update:
-        units = self._kept.units()
+        units = self.video.units()
         size = self._model.capabilities.frames_per_unit
         count = (len(units) - 1) * size + (self.frames - 1) % size + 1  # without the repeated one
         stamps = [stamp for unit in units for stamp in unit.stamps][:count]

@@ -8,7 +8,6 @@ the new pair and the question; what it has lost, it asks for, and gets the whole
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from topreward_ros.method.prompt import InstructionError, validate_instruction
 from topreward_ros.models.checkpoints.sources import find_source
+from topreward_ros.models.configuration_text import configuration_text
 from topreward_ros.models.contract import Backend, Capabilities, ModelError, Rewind
 from topreward_ros.models.served.connection import OPEN_KEY, Connection
 from topreward_ros.models.served.patience import Patience
@@ -26,7 +26,7 @@ from topreward_ros.models.served.vllm.pair_item import PairItem
 from topreward_ros.models.served.vllm.question import PairsMissing, Questions, Told
 from topreward_ros.models.served.vllm.self_test import TASKS, Clip, Verdict, self_test
 from topreward_ros.models.server_health import ServerHealth
-from topreward_ros.models.streaming.kept_video import KeptVideo
+from topreward_ros.models.streaming.kept_session import KeptSession
 from topreward_ros.models.streaming.thinning import Thinning
 
 if TYPE_CHECKING:
@@ -49,12 +49,9 @@ class VllmScorer:
         questions: Questions,
         health: ServerHealth,
         options: ServedOptions,
+        verdict: Verdict,
     ) -> None:
-        """Tries the server.
-
-        Raises:
-            ModelError: it does not give what is asked for.
-        """
+        """Takes a server that was tried."""
         self.name = name
         self.prompt = prompt
         self.questions = questions
@@ -68,16 +65,15 @@ class VllmScorer:
         self.sample_rate = prompt.settings.sample_rate
         self.motion_threshold = prompt.settings.motion_threshold
         self.success_threshold = prompt.settings.success_threshold if prompt.own else None
-        starting = Patience(health, max(STARTING, options.patience), STARTING)
-        self.verdict: Verdict = self_test(Clip(prompt, questions, starting, self.max_pairs))
+        self.verdict = verdict
         self.backend = Backend(
-            self.verdict.server,
+            verdict.server,
             exact=True,
-            flat=self.verdict.flat,
+            flat=verdict.flat,
             resend=True,
-            remark=self.verdict.remark or (OPEN_KEY if questions.open_key else ""),
+            remark=verdict.remark or (OPEN_KEY if questions.open_key else ""),
         )
-        self.fingerprint = _fingerprint(prompt, self.verdict)
+        self.fingerprint = _fingerprint(prompt, verdict)
 
     def start(self) -> VllmSession:
         """Starts an episode."""
@@ -94,40 +90,24 @@ class VllmScorer:
         self.doubt = False
 
 
-class VllmSession:
+class VllmSession(KeptSession):
     """One episode's video."""
 
     def __init__(self, scorer: VllmScorer) -> None:
+        super().__init__(scorer.frame_size, 2, scorer.max_pairs)
         self._scorer = scorer
-        self._video = KeptVideo(scorer.frame_size, 2, scorer.max_pairs)
         self._items: dict[int, PairItem] = {}
         self._known: set[str] = set()
         self._checked: set[str] = set()
         self._episode = os.urandom(16)
-
-    @property
-    def frames(self) -> int:
-        """Number of frames appended so far."""
-        return self._video.frames
-
-    def append(self, frame: NDArray[np.uint8], stamp: float) -> None:
-        """Adds the next frame; see `VideoSession.append`."""
-        self._video.append(frame, stamp)
-
-    def log_prob(self, instruction: str) -> float:
-        """Returns log p(answer | video so far, instruction) in nats."""
-        return float(self.log_probs([instruction])[0])
 
     def log_probs(self, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Returns one log-probability per instruction, in nats, shape (n,)."""
         items = self._take_items()
         return np.array([self._ask(items, text) for text in instructions], np.float64)
 
-    def settle(self) -> None:
-        """Does nothing: the server's work is done with its answer."""
-
     def _take_items(self) -> list[PairItem]:
-        units, former = self._video.units(), self._items
+        units, former = self.video.units(), self._items
         newest = units[-1].number
         self._items = {
             unit.number: former[unit.number]
@@ -198,9 +178,9 @@ def open_vllm(address: Address, options: ServedOptions) -> VllmScorer:
     model, longest = _chosen(address, served.body if served.status < 300 else {})
     prompt = ExpectedPrompt(find_source(model, weights=False), options.prompt, options.frame_size)
     _check_length(prompt, longest, options.max_pairs)
-    return VllmScorer(
-        address.name, prompt, Questions(connection, model, prompt.answer_id), health, options
-    )
+    questions = Questions(connection, model, prompt.answer_id)
+    verdict = self_test(Clip(prompt, questions, patience, options.max_pairs))
+    return VllmScorer(address.name, prompt, questions, health, options, verdict)
 
 
 def _chosen(address: Address, body: dict) -> tuple[str, int]:
@@ -234,10 +214,7 @@ def _check_length(prompt: ExpectedPrompt, longest: int, max_pairs: int) -> None:
 
 def _fingerprint(prompt: ExpectedPrompt, verdict: Verdict) -> str:
     """Hashes what is seen of the model from here, and adds what its weights said of the clip."""
-    config = {key: value for key, value in prompt.config.to_dict().items() if key[0] != "_"}
-    for passing in ("dtype", "transformers_version"):
-        config.pop(passing, None)
-    text = json.dumps(config, sort_keys=True, default=str)
+    text = configuration_text(prompt.config.to_dict())
     digest = hashlib.sha256(f"{text} {prompt.form.value} {prompt.frame_size}".encode())
     numbers = ",".join(f"{value:.3f}" for value in verdict.scores)
     return f"{digest.hexdigest()[:16]}@{numbers}"
