@@ -33,6 +33,13 @@ with suppress(ImportError):
 logging.setLoggerClass(logging.Logger)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_real_time_priority():
+    """A library that takes it for the whole process leaves nothing to all others, for hours."""
+    yield
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER, "these tests made their process real-time"
+
+
 # Imported in the fixtures alone: tests that need no ROS and no model run where there is none.
 @pytest.fixture(scope="module")
 def context():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
@@ -24,6 +25,16 @@ def picture(episode: int, frame: int, camera: str = CAMERA) -> np.ndarray:
 
 
 def write_video(path: Path, pictures: list[np.ndarray], codec: str = "libx264") -> None:
+    """Writes a video, in a thread of its own: SVT-AV1 makes the one that calls it a real-time one.
+
+    It does so wherever it may, as root, and for good. All that such a process starts has the same
+    priority, and whoever has not waits.
+    """
+    with ThreadPoolExecutor(1) as writer:
+        writer.submit(_encode, path, pictures, codec).result()
+
+
+def _encode(path: Path, pictures: list[np.ndarray], codec: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS)
