@@ -6,15 +6,17 @@ takes them one after the other. Servers run on the machine that measures, and sh
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.fleet_servers import Counted, Engine, engines
-from benchmarks.models import TASK, random_video
+from benchmarks.models import TASK, random_video, write_wide_demo
 from benchmarks.results import Results
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.models.loading import open_scorer
@@ -26,6 +28,8 @@ SHORT, LONG = 8, 64
 """Pairs at which the cost of an update is held against."""
 AROUND = 6
 """Updates whose median is one cost."""
+WIDE = ", as wide as Qwen3-VL-4B"
+"""The other model that they are held against in."""
 
 
 def measure(results: Results, *, quick: bool = False) -> bool:
@@ -42,7 +46,26 @@ def measure(results: Results, *, quick: bool = False) -> bool:
             exact &= _exactness(results, engine, local, pairs)
             _fleet(results, engine, robots, pairs)
             _lengths(results, engine, lengths)
+    _wide(results, lengths)
     return exact
+
+
+def _wide(results: Results, lengths: tuple[int, int]) -> None:
+    """Measures the cost of a long video where a model's width weighs as in those of robots.
+
+    What a new token costs goes with the width, and what it costs to look at a video's with their
+    number: in the demo model, 160 wide, the second is as large as the first.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        write_wide_demo(Path(directory))
+        local = open_scorer(directory, device="cpu", dtype="float32", max_pairs=2 * LONG)
+        with _in_a_row(local) as engine:
+            _lengths(results, engine, lengths, WIDE)
+        del local, engine
+        for engine in engines(directory):
+            if engine.flat:
+                with engine.running(2 * LONG, 1):
+                    _lengths(results, engine, lengths, WIDE)
 
 
 @contextmanager
@@ -128,8 +151,9 @@ def _at_once(engine: Engine, count: int, frames: int) -> tuple[list[float], floa
     return times, time.perf_counter() - began
 
 
-def _lengths(results: Results, engine: Engine, lengths: tuple[int, int]) -> None:
+def _lengths(results: Results, engine: Engine, lengths: tuple[int, int], model: str = "") -> None:
     short, long = lengths
+    name = engine.name + model
     robot, costs, sizes = Robot(engine.open(), 0, 2 * long), [], []
     with Counted() as counted:
         for _ in range(2 * long):
@@ -138,13 +162,13 @@ def _lengths(results: Results, engine: Engine, lengths: tuple[int, int]) -> None
             costs.append(time.perf_counter() - before)
             sizes.append(counted.sent - sent)
     early, late = (float(np.median(costs[2 * pair - AROUND : 2 * pair])) for pair in lengths)
-    results.add("fleet", f"{engine.name}: update at {short} pairs", early * 1e3, "ms")
-    results.add("fleet", f"{engine.name}: update at {long} pairs", late * 1e3, "ms")
-    goal = f"<= {engine.flat}" if engine.flat else ""
-    results.add("fleet", f"{engine.name}: {long} pairs to {short} pairs", late / early, "x", goal)
+    results.add("fleet", f"{name}: update at {short} pairs", early * 1e3, "ms")
+    results.add("fleet", f"{name}: update at {long} pairs", late * 1e3, "ms")
+    goal = f"<= {engine.flat}" if engine.flat and model else ""
+    results.add("fleet", f"{name}: {long} pairs to {short} pairs", late / early, "x", goal)
     if any(sizes):
         for pair in lengths:
-            results.add("fleet", f"{engine.name}: sent at {pair} pairs", sizes[2 * pair - 1], "B")
+            results.add("fleet", f"{name}: sent at {pair} pairs", sizes[2 * pair - 1], "B")
 
 
 def _exactness(results: Results, engine: Engine, local: VideoScorer, pairs: int) -> bool:

@@ -77,13 +77,13 @@ class Forgetful(VllmSession):
         self._items.clear()
 
 
-def engines() -> Iterator[Engine]:
-    """Returns those that can be started here, and says of the others why not."""
+def engines(model: str = "demo") -> Iterator[Engine]:
+    """Returns those that can be started here on a checkpoint; says of the others why not."""
     environment = os.environ.get("TOPREWARD_VLLM")
     if environment:
         port = _free_port()
         address = f"vllm+http://127.0.0.1:{port}"
-        serve = [str(ROOT / "config/serve/vllm/serve"), "demo", "--dtype", "float32",
+        serve = [str(ROOT / "config/serve/vllm/serve"), model, "--dtype", "float32",
                  "--enforce-eager", "--max-num-seqs", "16"]  # fmt: skip
         run = partial(_vllm, serve, address)
         yield Engine("vLLM", 1.6, partial(_client, address), run)
@@ -94,7 +94,7 @@ def engines() -> Iterator[Engine]:
         for replicas in (1, 2):
             address = f"ray+http://127.0.0.1:{_free_port()}"
             name = f"Ray Serve, {replicas} replica{'s' if replicas > 1 else ''}"
-            run = partial(_ray_serve, address, replicas)
+            run = partial(_ray_serve, model, address, replicas)
             yield Engine(name, 1.3, partial(_client, address), run)
     else:
         print("fleet: Ray Serve is left out; the extra [serve] is not installed.")
@@ -123,8 +123,10 @@ def _vllm(command: list[str], address: str, max_pairs: int, _: int) -> Iterator[
 
 
 @contextmanager
-def _ray_serve(address: str, replicas: int, max_pairs: int, robots: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "topreward_ros.commands", "serve", "--model", "demo",
+def _ray_serve(
+    model: str, address: str, replicas: int, max_pairs: int, robots: int
+) -> Iterator[None]:
+    command = [sys.executable, "-m", "topreward_ros.commands", "serve", "--model", model,
                "--device", "cpu", "--replicas", str(replicas), "--sessions", str(robots),
                "--max-pairs", str(max_pairs),
                "--port", address.rpartition(":")[2]]  # fmt: skip

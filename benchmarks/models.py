@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topreward_ros.models.checkpoints.loading import load_scorer
+from topreward_ros.models.checkpoints.sources import DEMO_DIRECTORY
 from topreward_ros.models.scorer import LocalScorer
 
 TASK = "put the red cube on the green disc"
@@ -157,6 +159,29 @@ LONG = {
 How much it weighs beside the rest of a layer goes with tokens over width. Of 2,000 frames that is
 16 here (16 tokens a pair of 64 x 64 px), and 19 in the 8B (76 a pair of 256 x 256 px).
 """
+
+
+def write_wide_demo(directory: Path) -> None:
+    """Writes the demo model's checkpoint anew: as wide as Qwen3-VL-4B, two layers deep, random.
+
+    Tokenizer, frames and prompts are the demo's. Tokens over width, by which attention weighs, are
+    16 times as many in the demo model itself.
+    """
+    shutil.copytree(DEMO_DIRECTORY, directory, dirs_exist_ok=True)
+    config = json.loads((DEMO_DIRECTORY / "config.json").read_text())
+    published = PUBLISHED["Qwen3-VL-4B"]
+    config["text_config"] |= published["text_config"] | {
+        "num_hidden_layers": 2,
+        "vocab_size": config["text_config"]["vocab_size"],
+    }
+    config["vision_config"] |= {
+        "depth": 2,
+        "deepstack_visual_indexes": [0, 1],
+        "out_hidden_size": published["text_config"]["hidden_size"],
+    }
+    write_config(config, directory)
+    scorer = load_scorer(f"random:{directory}", device="cpu", dtype="float32", max_pairs=4)
+    scorer.backbone.model.save_pretrained(directory)
 
 
 def write_config(config: dict[str, object], directory: Path) -> None:

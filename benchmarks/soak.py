@@ -270,7 +270,7 @@ def run(episodes: int, seed: int, model: Path, log: Path) -> Figures:
         model: checkpoint directory.
         log: directory that gets the processes' output.
     """
-    with processes(model, log, reward=REWARD, manager=MANAGER) as lab:
+    with processes(model, log, reward=REWARD, manager=MANAGER, fresh=True) as lab:
         lab.robot.trigger(ARM)
         return Soak(lab, seed).run(episodes)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from manager_stack import TASK, Film, ManagerSide, Robot
 from rcl_interfaces.srv import GetParameters
 from reward_stack import Image, Tester
+from warm_processes import WarmProcess
 
 from topreward_ros.nodes.running.node_commands import node_command
 from topreward_ros.nodes.running.processes import _FOLLOW_PARENT
@@ -26,41 +27,56 @@ class Lab(ManagerSide, Tester):
     """A reward node and a manager as processes, cameras that run, and a tester."""
 
     def __init__(
-        self, model, log, *, reward=None, manager=None, cameras=1, environment=None
+        self, model, log, *, reward=None, manager=None, cameras=1, environment=None, fresh=False
     ) -> None:
-        """Starts the cameras; `launch` starts the processes."""
+        """Starts the cameras; `launch` starts the processes.
+
+        Args:
+            model: checkpoint directory.
+            log: directory that gets the processes' output.
+            reward: parameters of the reward node.
+            manager: those of the manager.
+            cameras: how many.
+            environment: more for a process that is started from nothing.
+            fresh: starts them from nothing, as on a robot: for what a start or its memory costs.
+        """
+        assert fresh or not environment
         self.namespace = f"/p{next(_namespaces)}"
         Tester.__init__(self, f"{self.namespace}/reward_node")
         self.topics = [f"{self.namespace}/camera_{index}" for index in range(cameras)]
         self.film = Film([self.node.create_publisher(Image, topic, 10) for topic in self.topics])
         self._log = log
+        self._fresh = fresh
         self._environment = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
         self._reward = {
             "model": str(model), "device": "cpu", "cameras": self.topics, "instruction": TASK,
             **(reward or {}),
         }  # fmt: skip
         self._manager = {"node_timeout": 4.0, **(manager or {})}
-        self.processes: dict[str, subprocess.Popen] = {}
+        self.processes: dict[str, subprocess.Popen | WarmProcess] = {}
         self._known: set[tuple[int, ...]] = set()
         self.manage(f"{self.namespace}/episode_manager")
         self.robot = Robot(self)
 
-    def launch(self, name: str) -> subprocess.Popen:
+    def launch(self, name: str) -> subprocess.Popen | WarmProcess:
         """Starts a node's process; with the other parameters each time the same."""
         parameters = self._reward if name == "reward_node" else self._manager
         command = node_command(name, parameters, namespace=self.namespace)
-        # Keeps its number, and dies with this process.
-        follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), *command]
-        output = open(self._log / f"{name}.log", "ab")  # noqa: SIM115 - closed with the process
         if name == "episode_manager":
             self._known = self._managers()
         else:
             self.statuses.clear()  # what its predecessor has said
-        self.processes[name] = subprocess.Popen(
-            follow, env=self._environment, stdout=output, stderr=subprocess.STDOUT
+        start = self._start_fresh if self._fresh else WarmProcess
+        self.processes[name] = start(
+            command, env=self._environment, output=self._log / f"{name}.log"
         )
-        output.close()
         return self.processes[name]
+
+    def _start_fresh(self, command, *, env, output) -> subprocess.Popen:
+        # Keeps its number, and dies with this process.
+        follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), *command]
+        with open(output, "ab") as log:
+            return subprocess.Popen(follow, env=env, stdout=log, stderr=subprocess.STDOUT)
 
     def hears_cameras(self) -> bool:
         """Whether the reward node has said that it gets pictures of each camera."""

@@ -70,10 +70,7 @@ def shared(model, tmp_path_factory):
         model,
         tmp_path_factory.mktemp("logs"),
         cameras=2,
-        # Scores of all token pairs at once: what an episode takes is large blocks, and each of
-        # them is asked of the system anew.
-        reward={"camera_timeout": 1.5, "attention": "eager"},
-        environment={"MALLOC_MMAP_THRESHOLD_": str(2**20)},
+        reward={"camera_timeout": 1.5},
         manager=MANAGER,
     ) as lab:
         yield lab
@@ -245,13 +242,18 @@ def test_scoring_that_cannot_keep_up_ends_the_episode_as_model_error(lab):
     next_one_runs(lab)
 
 
-def test_memory_that_runs_out_in_scoring_ends_the_episode_as_model_error(lab):
-    handle = running(lab, LONG_TASK)
-    lab.film.period = 0.2  # DDS takes memory for each picture, and would end the process without it
-    with starved(lab, lab.processes["reward_node"].pid):
-        result = ended(lab, handle, "model_error")
-    assert "Scoring failed with" in result.detail and "memory" in result.detail
-    next_one_runs(lab)
+def test_memory_that_runs_out_in_scoring_ends_the_episode_as_model_error(model, tmp_path):
+    # Scores of all token pairs at once: what an episode takes is large blocks, and each of them
+    # is asked of the system anew.
+    blocks = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
+    eager = {"attention": "eager"}
+    with processes(model, tmp_path, reward=eager, environment=blocks, fresh=True) as lab:
+        handle = running(lab, LONG_TASK)
+        lab.film.period = 0.2  # DDS takes memory for each picture, and would end without it
+        with starved(lab, lab.processes["reward_node"].pid):
+            result = ended(lab, handle, "model_error")
+        assert "Scoring failed with" in result.detail and "memory" in result.detail
+        next_one_runs(lab)
 
 
 @contextmanager
