@@ -117,7 +117,7 @@ def needed(name: str, domain: int = 0) -> dict[str, set[Right]]:
         name: one of `names`.
         domain: ROS domain that nobody else uses; 0: some.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as alone:
         return alone.submit(_needed, name, domain).result()
 
 

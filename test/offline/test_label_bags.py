@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,6 +25,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg
+from warm_processes import WarmProcess
 
 from topreward_ros.offline.label import main
 from topreward_ros.offline.labelling import bag_copy, labelled_bag
@@ -188,9 +187,7 @@ def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
         lambda: (tmp_path / "out").exists(),
     ]
     for moment in moments:
-        command = [sys.executable, "-c", SLOW_BAG, *arguments]
-        child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL,
-                                 env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+        child = WarmProcess([sys.executable, "-m", "slow_labels", *arguments], cwd=ROOT)
         end = time.monotonic() + 120
         while not moment() and child.poll() is None:
             assert time.monotonic() < end
@@ -202,21 +199,6 @@ def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
             assert files(tmp_path / "out") == files(labelled / "out")
     assert main(arguments) == 0
     assert files(tmp_path) == files(labelled)
-
-
-SLOW_BAG = """
-import sys, time
-from topreward_ros.offline import label
-from topreward_ros.offline.labelling import bag_copy, whole_set
-write, put = bag_copy.Writer.write, whole_set.write_csv
-def slowly(*given):
-    time.sleep(0.002)
-    write(*given)
-def wait(*given, **named):
-    time.sleep(30)
-bag_copy.Writer.write, whole_set.write_csv = slowly, wait
-sys.exit(label.main(sys.argv[1:]))
-"""
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "message", "file", "storage", "single file", "split"])

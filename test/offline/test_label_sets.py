@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 from checkpoints import write_qwen3_vl
 from lerobot_sets import CAMERA, picture, write_v30, write_video
 from repository import ROOT
+from warm_processes import WarmProcess
 
 from topreward_ros.method.progress import episode_progress
 from topreward_ros.method.reward import dense_rewards
@@ -127,8 +126,7 @@ def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
     command += asked(dataset, checkpoint, tmp_path)
     partial = tmp_path / "readings.csv.partial"
     for done in (1, 3):
-        child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL,
-                                 env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+        child = WarmProcess(command, cwd=ROOT)
         end = time.monotonic() + 120
         while len(list(partial.glob("*.episode.json"))) < done and child.poll() is None:
             assert time.monotonic() < end

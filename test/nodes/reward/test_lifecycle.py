@@ -6,14 +6,17 @@ import os
 import signal
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
 from reward_stack import PATIENCE, Tester, stack
 from std_msgs.msg import String
+from warm_processes import WarmProcess
+
+from topreward_ros.nodes.running.node_commands import node_command
 
 TASK = "put the red cube on the disc"
 pytestmark = pytest.mark.usefixtures("context")
@@ -166,29 +169,18 @@ def request(live, transition: int):
 class Process:
     """A reward node in a process of its own."""
 
-    def __init__(self, name: str, **parameters: object) -> None:
-        given = [f"{key}:={value}" for key, value in parameters.items()]
-        self.child = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from topreward_ros.nodes.reward.reward_node import main; main()",
-                "--ros-args",
-                "-r",
-                f"__ns:=/{name}",
-                *(part for item in given for part in ("-p", item)),
-            ],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, log: Path, name: str, *, fresh: bool = False, **parameters: object) -> None:
+        command = node_command("reward_node", parameters, namespace=f"/{name}")
+        self._log = log / f"{name}.log"
+        self.child = (fresh_process if fresh else WarmProcess)(command, output=self._log)
         self.tester = Tester(f"/{name}/reward_node")
 
     def end(self, number: int) -> tuple[int, float, str]:
         """Sends a signal; returns exit code, seconds until the end, and the log."""
         started = time.monotonic()
         self.child.send_signal(number)
-        _, log = self.child.communicate(timeout=PATIENCE)
-        return self.child.returncode, time.monotonic() - started, log
+        code = self.child.wait(PATIENCE)
+        return code, time.monotonic() - started, self._log.read_text()
 
     def __enter__(self):
         return self
@@ -197,6 +189,12 @@ class Process:
         if self.child.poll() is None:
             self.child.kill()
         self.tester.close()
+
+
+def fresh_process(command: list[str], *, output: Path) -> subprocess.Popen:
+    """One that is started from nothing."""
+    with open(output, "ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -210,23 +208,25 @@ def ends_cleanly(process: Process, number: int) -> None:
 
 
 @SIGNALS
-def test_a_signal_ends_an_unconfigured_process_cleanly(model, number):
-    with Process(f"signal_{number.name.lower()}", model=model) as process:
+def test_a_signal_ends_an_unconfigured_process_cleanly(model, number, tmp_path):
+    name = f"signal_{number.name.lower()}"
+    with Process(tmp_path, name, fresh=True, model=str(model)) as process:
         process.tester.state()
         ends_cleanly(process, number)
 
 
 @SIGNALS
-def test_a_signal_while_the_model_loads_ends_the_process_cleanly(model, number):
-    with Process(f"loading_{number.name.lower()}", model=model, autostart="true") as process:
+def test_a_signal_while_the_model_loads_ends_the_process_cleanly(model, number, tmp_path):
+    given = {"model": str(model), "autostart": True}
+    with Process(tmp_path, f"loading_{number.name.lower()}", fresh=True, **given) as process:
         process.tester.wait(lambda: process.tester.state() == "configuring")
         ends_cleanly(process, number)
 
 
 @SIGNALS
-def test_autostart_brings_the_node_up_and_a_signal_ends_its_episode(model, number):
-    name = f"autostart_{number.name.lower()}"
-    with Process(name, model=model, instruction="lift", autostart="true") as process:
+def test_autostart_brings_the_node_up_and_a_signal_ends_its_episode(model, number, tmp_path):
+    given = {"model": str(model), "instruction": "lift", "autostart": True}
+    with Process(tmp_path, f"autostart_{number.name.lower()}", **given) as process:
         tester = process.tester
         tester.wait(lambda: tester.named("started"))
         tester.wait(lambda: tester.state() == "active")
@@ -236,7 +236,7 @@ def test_autostart_brings_the_node_up_and_a_signal_ends_its_episode(model, numbe
 
 
 def test_an_autostart_that_fails_leaves_the_node_alive_and_says_why(tmp_path):
-    with Process("failing", model=tmp_path, autostart="true") as process:
+    with Process(tmp_path, "failing", model=str(tmp_path), autostart=True) as process:
         tester = process.tester
         tester.wait(lambda: tester.status("model") and tester.status("model").level == b"\2")
         assert "config.json" in tester.status("model").message
