@@ -67,10 +67,10 @@ def test_the_bomb_is_small_and_would_go_off() -> None:
 def test_a_nasty_calibration_is_refused_in_one_short_sentence(name, tmp_path) -> None:
     path = tmp_path / "calibration.yaml"
     path.write_text(NASTY[name], encoding="utf-8", errors="surrogatepass")
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(CalibrationError) as caught:
         load_calibration(path)
-    assert time.process_time() - start < SOON
+    assert time.thread_time() - start < SOON
     sentence = str(caught.value)
     assert sentence.startswith(f"Calibration file {path}: ")
     assert len(sentence) < len(str(path)) + 300 and sentence.endswith(".")
@@ -106,10 +106,10 @@ def test_nasty_labels_are_refused_in_one_short_sentence(name, tmp_path) -> None:
     path = tmp_path / "labels.csv"
     text = LABELS[name]
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(LabelsError) as caught:
         read_labels(path)
-    assert time.process_time() - start < SOON
+    assert time.thread_time() - start < SOON
     assert len(str(caught.value)) < len(str(path)) + 400
 
 
@@ -130,10 +130,10 @@ def test_a_nasty_description_beside_a_demo_episode_is_refused(name, tmp_path) ->
         if file.name != "episode.yaml":
             (tmp_path / file.name).symlink_to(file)
     (tmp_path / "episode.yaml").write_text(NASTY[name])
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(DemoError, match=r"episode\.yaml.*\.$"):
         choose_episode(str(tmp_path))
-    assert time.process_time() - start < SOON
+    assert time.thread_time() - start < SOON
 
 
 @pytest.mark.parametrize("name", ["aliases", "deep lists", "too much of it", "an odd date"])
@@ -142,8 +142,8 @@ def test_a_nasty_rig_or_parameter_file_is_refused(name, tmp_path) -> None:
 
     path = tmp_path / "own.yaml"
     path.write_text(NASTY[name])
-    start = time.process_time()
+    start = time.thread_time()
     for files in ((str(path), ""), ("", str(path))):
         with pytest.raises(StackError, match=r"own\.yaml.*\.$"):
             parameter_files(*files)
-    assert time.process_time() - start < 2 * SOON
+    assert time.thread_time() - start < 2 * SOON

@@ -10,10 +10,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -24,6 +22,7 @@ from camera_bags import raw_image, write_image_bag
 from PIL import Image as Picture
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+from warm_processes import WarmProcess
 
 from topreward_ros.method.calibration import CalibrationMismatch, ScoringSetup
 from topreward_ros.method.calibration_file import load_calibration
@@ -342,15 +341,16 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_run_goes_on(checkpoint, episodes
     scores = tmp_path / "scores.jsonl"
     command = [sys.executable, "-m", "topreward_ros.commands", "calibrate", str(episodes),
                *model_arguments(checkpoint), *PROMISE, "--output", str(tmp_path)]  # fmt: skip
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ)
+    said = tmp_path / "said.log"
+    first = WarmProcess(command, output=said)
     deadline = time.monotonic() + 300
     while not (scores.exists() and len(lines(scores)) > 3):
-        assert first.poll() is None, first.communicate()[1]
+        assert first.poll() is None, said.read_text()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     first.send_signal(signal.SIGINT)
-    _, errors = first.communicate(timeout=60)
-    assert first.returncode == 130, errors
+    code, errors = first.wait(60), said.read_text()
+    assert code == 130, errors
     assert "goes on from there" in errors
     assert "Traceback" not in errors
     done = lines(scores)
