@@ -50,10 +50,10 @@ def test_what_would_be_built_for_minutes_is_refused_at_once(
     checkpoint, form, section, field, value, words
 ):
     change(checkpoint, section, **{field: value})
-    before = time.process_time()
+    before = time.thread_time()
     sentence = refusal(form.format(checkpoint))
     assert words in sentence and "at most" in sentence and "fetch the model again" in sentence
-    assert time.process_time() - before < 5
+    assert time.thread_time() - before < 5
 
 
 @pytest.mark.parametrize("field", ["hidden_size", "vocab_size", "intermediate_size"])
@@ -67,10 +67,10 @@ def test_random_weights_that_no_memory_holds_are_not_made(checkpoint, field):
 def test_a_file_of_a_checkpoint_that_is_far_too_large_is_not_read(checkpoint, file):
     with (checkpoint / file).open("wb") as large:
         large.truncate(2**30)
-    before = time.process_time()
+    before = time.thread_time()
     sentence = refusal(checkpoint)
     assert file in sentence and "larger than" in sentence
-    assert time.process_time() - before < 5
+    assert time.thread_time() - before < 5
 
 
 @pytest.mark.parametrize("section", [None, "text_config", "vision_config"])
