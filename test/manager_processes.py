@@ -37,10 +37,9 @@ class Lab(ManagerSide, Tester):
             reward: parameters of the reward node.
             manager: those of the manager.
             cameras: how many.
-            environment: more for a process that is started from nothing.
+            environment: more for each process; what libraries read when they are loaded: with fresh.
             fresh: starts them from nothing, as on a robot: for what a start or its memory costs.
         """
-        assert fresh or not environment
         self.namespace = f"/p{next(_namespaces)}"
         Tester.__init__(self, f"{self.namespace}/reward_node")
         self.topics = [f"{self.namespace}/camera_{index}" for index in range(cameras)]
