@@ -37,7 +37,7 @@ class Lab(ManagerSide, Tester):
             reward: parameters of the reward node.
             manager: those of the manager.
             cameras: how many.
-            environment: more for each process; what libraries read when they are loaded: with fresh.
+            environment: more for each; what libraries read as they are loaded needs `fresh`.
             fresh: starts them from nothing, as on a robot: for what a start or its memory costs.
         """
         self.namespace = f"/p{next(_namespaces)}"
