@@ -45,7 +45,7 @@ WORKERS ?= 4
 PYTEST = python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"] [WORKERS=4; 0: none]
-	@scripts/setup --extra cluster --extra apis --extra serve
+	@scripts/setup --extra cluster --extra apis --extra serve --extra rerun
 	@$(ENV) && $(PYTEST) $(PYTEST_ARGS)
 
 # No processes, no DDS, no training: it computes and hardly waits, so that two workers are enough.

@@ -35,7 +35,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 HERE = ROOT / "scripts"
 BASE_BYTES = 1.2e9
-EXTRAS = {"cluster": 80, "apis": 12, "serve": 60}
+EXTRAS = {"cluster": 80, "apis": 12, "serve": 60, "rerun": 170}
 """What few need and the tests try, with MB of download."""
 UNPACKED = 3.5  # bytes on disk, archive and files together, for each byte downloaded
 

@@ -237,7 +237,7 @@ def test_everything_but_models_is_imported_without_loading_torch_or_ray() -> Non
         "import importlib, sys\n"
         f"for name in {names!r}:\n"
         "    importlib.import_module(name)\n"
-        "    heavy = {'torch', 'transformers', 'ray'} & set(sys.modules)\n"
+        "    heavy = {'torch', 'transformers', 'ray', 'rerun'} & set(sys.modules)\n"
         "    assert not heavy, f'{name} loads {heavy}'\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -343,6 +343,7 @@ def test_versions_are_pinned_in_setup_cfg_alone() -> None:
             ("options.extras_require", "cluster"),
             ("options.extras_require", "apis"),
             ("options.extras_require", "serve"),
+            ("options.extras_require", "rerun"),
             ("options.extras_require", "test"),
         )
         for requirement in lines(config()[section][key])
