@@ -15,8 +15,8 @@ from rcl_interfaces.srv import GetParameters
 from reward_stack import Image, Tester
 from warm_processes import WarmProcess
 
+from topreward_ros.nodes.processes import _FOLLOW_PARENT
 from topreward_ros.nodes.running.node_commands import node_command
-from topreward_ros.nodes.running.processes import _FOLLOW_PARENT
 
 LOADING = 300.0
 """s for a process to import its libraries and load a model, on a busy machine too."""

@@ -300,6 +300,7 @@ def test_data_files_of_the_python_package_are_declared() -> None:
     [
         ("reward", "reward_node", "reward.parameters", "RewardParameters"),
         ("reward", "overlay_node", "viewing.overlay_parameters", "OverlayParameters"),
+        ("reward", "rerun_node", "viewing.rerun_parameters", "RerunParameters"),
         ("replay", "replay_node", "replay.parameters", "ReplayParameters"),
     ],
 )

@@ -21,8 +21,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from topreward_ros.nodes.manager.emergency_names import is_emergency_stop
 from topreward_ros.nodes.manager.parameters import REASONS, ManagerParameters, StopActionSettings
 from topreward_ros.nodes.messages import time_message
+from topreward_ros.nodes.processes import ProcessGroup
 from topreward_ros.nodes.reward.parameters import RULES
-from topreward_ros.nodes.running.processes import ProcessGroup
 from topreward_ros.nodes.viewing.overlay_parameters import OverlayParameters
 
 RIGS = ROOT / "config/rigs"

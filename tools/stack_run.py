@@ -18,8 +18,8 @@ from tools.rig_file import PlayedCamera, Rig
 from tools.robot_side import RobotSide, is_loaded
 from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes.processes import ProcessGroup
 from topreward_ros.nodes.running.node_commands import node_command
-from topreward_ros.nodes.running.processes import ProcessGroup
 from topreward_ros.offline.labelled_recordings import LabelledRecording
 from topreward_ros.video.recordings.opening import open_recording
 

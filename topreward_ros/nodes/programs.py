@@ -16,6 +16,7 @@ WINGS = {
     "reward_node": "reward",
     "episode_manager": "manager",
     "overlay_node": "viewing",
+    "rerun_node": "viewing",
     "replay_node": "replay",
     "monitor": "viewing",
     "stack": "running",
@@ -54,6 +55,11 @@ def episode_manager() -> int:
 def overlay_node() -> int:
     """Draws over the camera; see `OverlayNode`."""
     return run("overlay_node")
+
+
+def rerun_node() -> int:
+    """Shows episodes in Rerun; see `RerunNode`."""
+    return run("rerun_node")
 
 
 def replay_node() -> int:

@@ -119,14 +119,13 @@ class RerunDrawing:
         stream: the `rerun.RecordingStream`; give it a sink before anything is drawn.
     """
 
-    def __init__(self, name: str, instruction: str, start: float, episode_id: str = "") -> None:
+    def __init__(self, name: str, instruction: str, start: float) -> None:
         """Begins the recording, with the task in words.
 
         Args:
             name: for people, in the viewer's list.
             instruction: the task.
             start: s of camera time, of the episode's first frame.
-            episode_id: tells recordings apart; empty: a new one.
 
         Raises:
             RerunMissing: it is not installed.
@@ -135,15 +134,17 @@ class RerunDrawing:
         self._start = start
         self._success = ""
         self._name, self._instruction = name, instruction
-        self.stream = self._rr.RecordingStream(APPLICATION, recording_id=episode_id or None)
+        self._cameras: list[str] = []
+        self.stream = self._rr.RecordingStream(APPLICATION)
 
-    def begin(self, cameras: Sequence[str]) -> None:
+    def begin(self, cameras: Sequence[str] = ()) -> None:
         """Draws what does not change, once the stream has a sink.
 
         Args:
-            cameras: topics, in the order in which they are shown.
+            cameras: topics, in the order in which they are shown; others join as they come.
         """
         rr, stream = self._rr, self.stream
+        self._cameras = list(cameras)
         stream.send_recording_name(self._name)
         stream.send_blueprint(blueprint(cameras))
         stream.log(INSTRUCTION, rr.TextDocument(self._instruction), static=True)
@@ -174,6 +175,9 @@ class RerunDrawing:
             stamp: s of camera time.
             picture: uint8 RGB (H, W, 3).
         """
+        if camera not in self._cameras:
+            self._cameras.append(camera)
+            self.stream.send_blueprint(blueprint(self._cameras))
         data = simplejpeg.encode_jpeg(np.ascontiguousarray(picture), quality=JPEG_QUALITY)
         self._at(stamp)
         image = self._rr.EncodedImage(contents=data, media_type="image/jpeg")

@@ -12,9 +12,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from topreward_msgs.msg import EpisodeEvent
+from topreward_ros.nodes.processes import ProcessGroup
 from topreward_ros.nodes.running.demo_episode import DemoError, choose_episode, model_environment
 from topreward_ros.nodes.running.node_commands import node_command
-from topreward_ros.nodes.running.processes import ProcessGroup
 from topreward_ros.nodes.viewing.episode_watch import EpisodeWatch
 from topreward_ros.nodes.viewing.live_view import View, open_view
 from topreward_ros.offline.report import EpisodeReport, model_label

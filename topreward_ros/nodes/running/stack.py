@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from topreward_ros.nodes.processes import Exit, ProcessGroup, interrupted_by_signals
 from topreward_ros.nodes.running.node_commands import node_command, package_directory
 from topreward_ros.nodes.running.parameter_reach import UnreachedError, file_reach
-from topreward_ros.nodes.running.processes import Exit, ProcessGroup, interrupted_by_signals
 from topreward_ros.printable import PrintableParser, printable
 from topreward_ros.small_files import FileRefused, load_yaml, read_small
 

@@ -11,23 +11,21 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from rcl_interfaces.srv import GetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.parameter import parameter_value_to_python
-from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
-from topreward_ros.nodes.camera_subscriptions import CameraError, CameraSubscriptions
+from topreward_ros.nodes.camera_subscriptions import CameraError
 from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.parameters import ParameterError
 from topreward_ros.nodes.printable_node import PrintableNode
 from topreward_ros.nodes.spinning import run_node
 from topreward_ros.nodes.viewing.markers import episode_markers
 from topreward_ros.nodes.viewing.overlay_parameters import declare_parameters
+from topreward_ros.nodes.viewing.watched_cameras import WatchedCameras
 from topreward_ros.nodes.viewing.watched_episode import WatchedEpisode
 from topreward_ros.printable import printable
 from topreward_ros.video.image import ImageError, decode
@@ -35,10 +33,6 @@ from topreward_ros.video.mosaic import Layout, LayoutError, tile
 from topreward_ros.video.overlay import draw_overlay
 from topreward_ros.video.resizing import resize
 
-LOOK_UP_PERIOD = 1.0
-"""s between looks at what the image topics carry, and at the reward node's parameters."""
-SHARED = ("cameras", "transport", "layout")
-"""Parameters that are the reward node's where none are given here."""
 QUEUE = 20
 KEPT_EVENTS = 10
 """Of the manager: its stop actions are told after the end that is to be shown."""
@@ -68,9 +62,6 @@ class OverlayNode(PrintableNode):
         self.drawn = 0
         self._header = Header()  # of the newest picture
         self._changed = False
-        self._cameras: CameraSubscriptions | None = None
-        self._watched: tuple[tuple[str, ...], str, str] = ((), "", "")
-        self._asked: Future | None = None
         self._overlay = self.create_publisher(Image, "~/overlay", 1)
         self._markers = self.create_publisher(MarkerArray, "~/markers", latched())
         source = self._given.reward_node.rstrip("/")
@@ -81,48 +72,12 @@ class OverlayNode(PrintableNode):
         self.create_subscription(
             EpisodeEvent, managers, self._on_managers_event, latched(KEPT_EVENTS)
         )
-        self._client = self.create_client(GetParameters, f"{source}/get_parameters")
-        own = self._given.own_cameras
-        if own:
-            self._watch(own, self._given.transport, self._given.layout)
+        given = self._given
+        self._cameras = WatchedCameras(
+            self, source, given.own_cameras, given.transport, given.layout, self._on_image
+        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused /clock stops no picture
         self.create_timer(1.0 / self._given.rate, self._draw, clock=steady)
-        self.create_timer(LOOK_UP_PERIOD, self._look_up, clock=steady)
-
-    def _watch(self, cameras: tuple[str, ...], transport: str, layout: str) -> None:
-        """Subscribes the cameras, if they are not what is subscribed already."""
-        if (cameras, transport, layout) == self._watched:
-            return
-        if self._cameras is not None:
-            self._cameras.destroy()
-            self._cameras = None
-        self._pictures.clear()
-        self._watched = (cameras, transport, layout)
-        self._cameras = CameraSubscriptions(self, cameras, transport, self._on_image)
-        self.get_logger().info(f"Drawing over {', '.join(cameras)}.")
-
-    def _look_up(self) -> None:
-        if self._cameras is not None:
-            self._cameras.look_up()
-        if self._given.own_cameras or not self._client.service_is_ready():
-            return
-        if self._asked is not None and not self._asked.done():
-            # A reward node that was killed never answers.
-            self._client.remove_pending_request(self._asked)
-        self._asked = self._client.call_async(GetParameters.Request(names=list(SHARED)))
-        self._asked.add_done_callback(self._on_parameters)
-
-    def _on_parameters(self, answer: Future) -> None:
-        if answer.result() is None:
-            return
-        values = [parameter_value_to_python(value) for value in answer.result().values]
-        if len(values) != len(SHARED) or None in values:
-            return
-        cameras, transport, layout = values
-        try:
-            self._watch(tuple(cameras), transport, layout)
-        except CameraError as error:
-            self.get_logger().error(str(error))
 
     def _on_image(self, topic: str, message: Image | CompressedImage) -> None:
         self._pictures[topic] = message
@@ -164,9 +119,9 @@ class OverlayNode(PrintableNode):
 
     def _picture(self) -> np.ndarray | None:
         """Returns the cameras' newest pictures in one, uint8 RGB (H, W, 3); None without any."""
-        cameras, _, layout = self._watched
+        layout = self._cameras.layout
         pictures = []
-        for topic in cameras:
+        for topic in self._cameras.topics:
             if topic not in self._pictures:
                 continue
             try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from topreward_ros.nodes.running.processes import Patience, ProcessGroup, interrupted_by_signals
+from topreward_ros.nodes.processes import Patience, ProcessGroup, interrupted_by_signals
 
 QUICK = Patience(interrupt=0.3, terminate=0.3)
 
@@ -142,7 +142,7 @@ def test_children_die_with_a_parent_that_is_killed_outright() -> None:
             sys.executable,
             "-c",
             "import sys, time\n"
-            "from topreward_ros.nodes.running.processes import ProcessGroup\n"
+            "from topreward_ros.nodes.processes import ProcessGroup\n"
             "group = ProcessGroup()\n"
             "group.start('child', [sys.executable, '-c',"
             " 'import os, time; print(os.getpid(), flush=True); time.sleep(99)'])\n"
