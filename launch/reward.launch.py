@@ -3,7 +3,8 @@
 ros2 launch topreward_ros reward.launch.py rig:=so101 instruction:="fold the towel"
 
 manager:=true runs episodes when they are asked for, and the rig's stop actions; overlay:=true and
-rviz:=true show them; rosetta:=true gives reward and end of episode the names that rosetta reads.
+rviz:=true show them, rerun:=true and foxglove:=true in a browser; rosetta:=true gives reward and
+end of episode the names that rosetta reads.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from topreward_ros.nodes.running.node_commands import ENCLAVES, package_directory
-from topreward_ros.nodes.running.stack import ROSETTA, parameter_files, reach_lines
+from topreward_ros.nodes.running.stack import (
+    ONLY_WATCHES,
+    ROSETTA,
+    parameter_files,
+    reach_lines,
+)
 from topreward_ros.small_files import load_yaml, read_small
 
 # Passed on as parameters of reward_node when they are given.
@@ -45,6 +51,15 @@ SWITCHES = {
     "manager": ("false", "Start episode_manager: it runs episodes and the rig's stop actions."),
     "overlay": ("false", "Start overlay_node: the camera with progress, and markers."),
     "rviz": ("false", "Start RViz, with overlay_node."),
+    "rerun": (
+        "false",
+        "Start rerun_node: episodes in Rerun, in a browser of this machine (its parameter show).",
+    ),
+    "foxglove": (
+        "false",
+        "Start foxglove_bridge where it is installed, with overlay_node; the layout is "
+        "config/foxglove/topreward.json.",
+    ),
     "rosetta": (
         "false",
         "Publish on /reward, /episode_done and /episode_truncated, as rosetta reads them.",
@@ -61,6 +76,7 @@ VALUES = {
         "topreward",
         "topreward (stock displays), topreward_overlay (rviz_2d_overlay_plugins) or a file.",
     ),
+    "foxglove_address": ("127.0.0.1", "On which foxglove_bridge listens, port 8765."),
     "namespace": ("topreward", "Of the nodes."),
     "log_level": ("info", "debug, info, warn, error or fatal."),
 }
@@ -93,7 +109,7 @@ def reach(context: LaunchContext) -> list[LogInfo]:
     return [LogInfo(msg=line) for line in reach_lines(files, given["namespace"])]
 
 
-def nodes(context: LaunchContext) -> list[Node]:
+def nodes(context: LaunchContext) -> list[Node | LogInfo]:
     """Returns the nodes, with the values that the launch arguments have by now."""
     given = context.launch_configurations
     asked = {name: truth(name, given[name]) for name in SWITCHES}
@@ -111,7 +127,7 @@ def nodes(context: LaunchContext) -> list[Node]:
                 *("--ros-args", "--log-level", given["log_level"]),
                 *("--enclave", f"{ENCLAVES}/{executable}"),
             ],
-            respawn=asked["respawn"],
+            respawn=asked["respawn"] and executable != ONLY_WATCHES,
             respawn_delay=2.0,
             output="screen",
             emulate_tty=sys.stdout.isatty(),  # colours are for a terminal, not for a file
@@ -129,7 +145,9 @@ def nodes(context: LaunchContext) -> list[Node]:
         *([rviz(given, files)] if asked["rviz"] else []),
         node("reward_node", **overrides),
         *([node("episode_manager")] if asked["manager"] else []),
-        *([node("overlay_node")] if asked["overlay"] or asked["rviz"] else []),
+        *([node("overlay_node")] if any(map(asked.get, ("overlay", "rviz", "foxglove"))) else []),
+        *([node("rerun_node")] if asked["rerun"] else []),
+        *(foxglove(given) if asked["foxglove"] else []),
     ]
 
 
@@ -181,6 +199,43 @@ def rviz(given: dict[str, str], files: list[str]) -> Node:
         arguments=["-d", str(path), *frame],
         remappings=[(f"/topreward/{topic}", f"/{namespace.strip('/')}/{topic}") for topic in SHOWN],
     )
+
+
+def foxglove(given: dict[str, str]) -> list[Node | LogInfo]:
+    """Returns foxglove_bridge, and where the layout is; without it a sentence, and all else starts.
+
+    It lets a browser see the topics of this namespace, and neither call nor publish nor set.
+    """
+    try:
+        packages.get_package_prefix("foxglove_bridge")
+    except packages.PackageNotFoundError:
+        distro = os.environ.get("ROS_DISTRO", "jazzy")
+        return [
+            LogInfo(
+                msg="foxglove_bridge is not installed here, so that foxglove:=true shows nothing: "
+                f"apt install ros-{distro}-foxglove-bridge, or watch with rerun:=true."
+            )
+        ]
+    namespace = given["namespace"].strip("/")
+    layout = package_directory("config") / "foxglove" / "topreward.json"
+    other = f", and change /topreward to /{namespace} in it" if namespace != "topreward" else ""
+    told = (
+        f"In Foxglove, open ws://{given['foxglove_address']}:8765 and import the layout "
+        f"{layout}{other}."
+    )
+    bridge = Node(
+        package="foxglove_bridge",
+        executable="foxglove_bridge",
+        parameters=[
+            {
+                "address": given["foxglove_address"],
+                "port": 8765,
+                "topic_whitelist": [rf"/{namespace}/.*", "/rosout", "/diagnostics"],
+                "capabilities": ["connectionGraph"],
+            }
+        ],
+    )
+    return [bridge, LogInfo(msg=told)]
 
 
 def generate_launch_description() -> LaunchDescription:

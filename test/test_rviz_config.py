@@ -95,6 +95,8 @@ def test_foxgloves_panels_are_all_laid_out_and_read_fields_that_are_there():
         return {node} if isinstance(node, str) else panels(node["first"]) | panels(node["second"])
 
     assert panels(layout["layout"]) == set(layout["configById"])
+    kinds = {name.partition("!")[0] for name in layout["configById"]}
+    assert {"Image", "Plot", "StateTransitions", "RawMessages", "Log"} <= kinds
     text = json.dumps(layout)
     fields = set(re.findall(rf"{READING}\.(\w+)", text))
     assert {"progress", "log_prob", "reward", "success"} <= fields

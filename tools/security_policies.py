@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -34,11 +35,14 @@ from topreward_ros.nodes.running.stack import parameter_files
 from topreward_ros.nodes.viewing.live_view import PlainView
 from topreward_ros.nodes.viewing.monitor import Monitor, parse
 from topreward_ros.nodes.viewing.overlay_node import OverlayNode
+from topreward_ros.nodes.viewing.rerun_node import RerunNode
 from topreward_ros.video.recordings.opening import open_recording
 
 Right = tuple[str, str, str]
 """Kind (topics, services, actions), what is allowed with it, and the full name."""
 NAMESPACE = "/topreward"
+SPACED = ("reward_node", "episode_manager", "overlay_node", "rerun_node")
+"""Nodes that stand in it."""
 WITHOUT = "topreward"
 """Name of the file without a rig."""
 ORDER = ("publish", "subscribe", "reply", "request", "execute", "call")
@@ -74,6 +78,7 @@ def nodes(name: str) -> Iterator[tuple[dict[str, Node], list[str]]]:
     CameraSubscriptions(watching, cameras, "raw", lambda *_: None)  # as configure does
     make(EpisodeManager)
     make(OverlayNode, cameras=cameras, transport="raw")
+    make(RerunNode, cameras=cameras, transport="raw", show="save", folder=tempfile.gettempdir())
     make(ReplayNode, path=str(_recording()))
     with PlainView("", "", open("/dev/null", "w")) as view:
         made["monitor"] = Monitor(parse([]), view)
@@ -185,7 +190,9 @@ def main() -> int:
     folder = package_directory("config") / "security"
     folder.mkdir(exist_ok=True)
     for name in names():
-        spaces = dict.fromkeys(("reward_node", "episode_manager", "overlay_node"), NAMESPACE)
+        spaces = dict.fromkeys(
+            ("reward_node", "episode_manager", "overlay_node", "rerun_node"), NAMESPACE
+        )
         found = needed(name)
         policy = document(found, {node: spaces.get(node, "/") for node in found})
         text = ElementTree.tostring(policy, encoding="unicode")

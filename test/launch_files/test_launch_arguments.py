@@ -14,15 +14,21 @@ from repository import ROOT
 pytest.importorskip("launch_ros")
 
 from launch import LaunchContext
+from launch.actions import LogInfo
 from launch.utilities import perform_substitutions
+from launch_ros.actions import Node
+from launch_ros.utilities import evaluate_parameters
 
 FILE = ROOT / "launch/reward.launch.py"
+VIEWERS = ("rviz2", "foxglove_bridge")
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected", "missing"),
     [
-        ({}, ["reward_node"], ["episode_manager", "overlay_node", "rviz2"]),
+        ({}, ["reward_node"], ["episode_manager", "overlay_node", "rviz2", "rerun_node"]),
+        ({"rerun": "true"}, ["reward_node", "rerun_node"], ["overlay_node"]),
+        ({"foxglove": "true"}, ["foxglove_bridge", "overlay_node"], ["rerun_node"]),
         ({"manager": "true"}, ["reward_node", "episode_manager"], ["overlay_node"]),
         ({"rviz": "true", "rig": "yam"}, ["overlay_node", "rviz2", "-f base_link"], []),
         (
@@ -70,11 +76,38 @@ def test_without_rviz_its_package_is_named(monkeypatch):
         command_lines(rviz="true")
 
 
+def test_without_foxglove_bridge_one_sentence_says_so_and_the_nodes_start(monkeypatch):
+    found = ament_index_python.packages.get_package_prefix
+
+    def without(package):
+        if package == "foxglove_bridge":
+            raise ament_index_python.packages.PackageNotFoundError(package)
+        return found(package)
+
+    monkeypatch.setattr(ament_index_python.packages, "get_package_prefix", without)
+    assert "reward_node" in "\n".join(command_lines(foxglove="true"))
+    assert "foxglove_bridge" not in "\n".join(command_lines(foxglove="true"))
+    (told,) = sayings(foxglove="true")
+    assert "foxglove_bridge is not installed" in told and "-foxglove-bridge" in told
+
+
+def test_foxglove_is_told_where_to_look_and_may_only_look():
+    bridge = next(n for n in made(foxglove="true") if n.node_executable == "foxglove_bridge")
+    (given,) = evaluate_parameters(LaunchContext(), bridge._Node__parameters)
+    assert given["address"] == "127.0.0.1"
+    assert "/topreward/.*" in given["topic_whitelist"]
+    assert list(given["capabilities"]) == ["connectionGraph"]
+    (told,) = sayings(foxglove="true")
+    assert "ws://127.0.0.1:8765" in told and "foxglove/topreward.json" in told
+    (told,) = sayings(foxglove="true", namespace="arm")
+    assert "change /topreward to /arm" in told
+
+
 @pytest.mark.parametrize("respawn", ["true", "false"])
 def test_rviz_can_be_closed_whatever_is_started_again(respawn):
-    nodes = made(rviz="true", manager="true", respawn=respawn)
+    nodes = made(rviz="true", rerun="true", manager="true", respawn=respawn)
     again = {node.node_executable: node._ExecuteLocal__respawn for node in nodes}
-    assert again.pop("rviz2") is False
+    assert again.pop("rviz2") is False and again.pop("rerun_node") is False
     assert set(again.values()) == {respawn == "true"}
 
 
@@ -108,13 +141,18 @@ def rviz_there(monkeypatch):
     monkeypatch.setattr(
         ament_index_python.packages,
         "get_package_prefix",
-        lambda package: "/opt/ros/any" if package == "rviz2" else found(package),
+        lambda package: "/opt/ros/any" if package in VIEWERS else found(package),
     )
 
 
 def made(**arguments: str) -> list:
     """Returns the nodes."""
-    return _made(arguments)[1]
+    return [one for one in _made(arguments)[1] if isinstance(one, Node)]
+
+
+def sayings(**arguments: str) -> list[str]:
+    """Returns what is said."""
+    return [one.msg[0].text for one in _made(arguments)[1] if isinstance(one, LogInfo)]
 
 
 def _made(arguments: dict[str, str]) -> tuple[LaunchContext, list]:
@@ -133,7 +171,7 @@ def command_lines(**arguments: str) -> list[str]:
     """Returns each node's arguments, with remappings."""
     context, nodes = _made(arguments)
     lines = []
-    for node in nodes:
+    for node in [one for one in nodes if isinstance(one, Node)]:
         node._perform_substitutions(context)
         words = [part.text for parts in node.cmd for part in parts if hasattr(part, "text")]
         renamed = [":=".join(pair) for pair in node.expanded_remapping_rules or ()]

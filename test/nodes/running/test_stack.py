@@ -121,6 +121,27 @@ def test_a_node_that_dies_is_started_again_where_that_was_asked_for(node: Node) 
     assert "reward_node was ended by SIGKILL; it is started again" in output
 
 
+def test_a_viewer_that_ends_ends_nothing_else(node: Node, tmp_path: Path) -> None:
+    """Here it cannot even start: its port is said to be the page's."""
+    own = tmp_path / "own.yaml"
+    own.write_text("/**/rerun_node:\n  ros__parameters:\n    port: 9090\n")
+    stack = start("--no-autostart", "--rerun", "--params-file", str(own))
+    try:
+        children = Path(f"/proc/{stack.pid}/task/{stack.pid}/children")
+        ask(node, "/topreward/reward_node", "model")
+        limit = time.monotonic() + DEADLINE
+        while len(children.read_text().split()) != 1:
+            assert time.monotonic() < limit and stack.poll() is None
+            time.sleep(0.05)
+        ask(node, "/topreward/reward_node", "model")
+    finally:
+        stack.send_signal(signal.SIGTERM)
+        output, errors = stack.communicate(timeout=DEADLINE)
+    assert stack.returncode == 0, errors
+    assert "rerun_node ended with exit code 1; the others go on." in output
+    assert "port and web_port are both 9090" in errors
+
+
 def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
     """Before anything is started."""
     with pytest.raises(StackError, match="rig is 'nosuch'"):

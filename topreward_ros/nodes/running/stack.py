@@ -32,8 +32,11 @@ ROSETTA = {
         ("~/episode_truncated", "/episode_truncated"),
     ],
     "overlay_node": [],
+    "rerun_node": [],
 }
 """By node, the names that rosetta reads: std_msgs/Float64 and std_msgs/Bool."""
+ONLY_WATCHES = "rerun_node"
+"""Whoever closes its window means it: it ends nothing, and is not started again."""
 
 
 class StackError(ValueError):
@@ -64,6 +67,8 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
         nodes["episode_manager"] = clock
     if options.overlay:
         nodes["overlay_node"] = clock
+    if options.rerun:
+        nodes["rerun_node"] = clock
     return {
         name: node_command(name, parameters, extra=_extra(name, options), **common)
         for name, parameters in nodes.items()
@@ -142,6 +147,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--use-sim-time", action="store_true", help="use /clock")
     add("--manager", action="store_true", help="run episodes when asked, and the stop actions")
     add("--overlay", action="store_true", help="publish the camera with progress, and markers")
+    add("--rerun", action="store_true", help="show episodes in Rerun; see rerun_node's parameters")
     add("--rosetta", action="store_true",
         help="publish on /reward, /episode_done and /episode_truncated for rosetta")  # fmt: skip
     add("--respawn", action="store_true", help="start a node that died again")
@@ -209,6 +215,9 @@ def _watch(group: ProcessGroup, restart: Callable[[str], None] | None) -> Exit |
     while not group.interrupted:
         pause = max(0.0, min(due.values()) - time.monotonic()) if due else None
         ended = group.wait(pause)
+        if ended and ended.name == ONLY_WATCHES:
+            print(printable(f"stack: {ended}; the others go on."), flush=True)
+            continue
         if ended and restart is None:
             return ended
         if ended:
