@@ -5,9 +5,9 @@ SHELL := bash
 
 ENV := . scripts/env.sh
 EPISODE ?= success
-export EPISODE INSTRUCTION MODEL RIG PARAMS
+export EPISODE INSTRUCTION MODEL RIG PARAMS RERUN
 # What is given reaches the shell letter by letter: make would run a $(shell ...) in it, and drop $5.
-GIVEN := EPISODE INSTRUCTION MODEL RIG PARAMS ARGS DEMO_ARGS RUN_ARGS PYTEST_ARGS BENCHMARK_ARGS
+GIVEN := EPISODE INSTRUCTION MODEL RIG PARAMS RERUN ARGS DEMO_ARGS RUN_ARGS PYTEST_ARGS BENCHMARK_ARGS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 
 help: ## Show this list
@@ -16,9 +16,10 @@ help: ## Show this list
 setup: ## Make or update the workspace: .venv, ROS 2, build (also done by the targets below)
 	@scripts/setup
 
-demo: setup ## Watch a recorded episode: make demo [EPISODE=success|failure|BAG|VIDEO] [INSTRUCTION="..."]
+demo: setup ## Watch a recorded episode: make demo [EPISODE=success|failure|BAG|VIDEO] [INSTRUCTION="..."] [RERUN=1]
+	@[ -z "$$RERUN" ] || scripts/setup --extra rerun
 	@$(ENV) && exec python -m topreward_ros.commands demo --episode "$$EPISODE" \
-	  $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${MODEL:+--model "$$MODEL"} $(DEMO_ARGS)
+	  $${INSTRUCTION:+--instruction "$$INSTRUCTION"} $${MODEL:+--model "$$MODEL"} $${RERUN:+--rerun} $(DEMO_ARGS)
 
 run: setup ## Start the nodes: make run RIG=so101 INSTRUCTION="..." [MODEL=...] [PARAMS=FILE]
 	@$(ENV) && exec python -m topreward_ros.nodes.programs stack $${RIG:+--rig "$$RIG"} \

@@ -77,6 +77,7 @@ def test_texts_arrive_letter_by_letter(place, target, names, way, text) -> None:
 def test_what_is_not_given_is_not_passed_on(place) -> None:
     assert called(place, "demo") == ["--episode", "success"]
     assert called(place, "run") == []
+    assert called(place, "demo", "RERUN=1") == ["--episode", "success", "--rerun"]
     assert called(place, "label") == called(place, "calibrate") == called(place, "replay") == []
 
 

@@ -89,6 +89,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "folder of copies",
     )  # fmt: skip
     add(
+        "--rrd", type=Path, metavar="FOLDER",
+        help="a file for Rerun of each episode: cameras, curves and success (extra rerun)",
+    )  # fmt: skip
+    add(
         "--reading-topic", default="/topreward/reward_node/reading", metavar="TOPIC",
         help="of the readings in it (default: %(default)s)",
     )  # fmt: skip
@@ -123,7 +127,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         options.prompt_form = PromptForm.RAW.value  # as reward_node has it
     if options.split and not options.bag:
         parser.error("--split is how --bag writes; give both, or neither")
-    others = (options.output, options.progress, options.weights, options.split, options.ray)
+    files = (options.output, options.progress, options.weights, options.rrd)
+    others = (*files, options.split, options.ray)
     if options.recorded and (not options.bag or any(others)):
         parser.error(
             "--recorded is how --bag writes, and goes with no other output, --split or --ray"
@@ -153,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_printed(source: EpisodeSource, options: argparse.Namespace) -> bool:
     """Whether there is one episode and nothing asked for but its lines."""
-    if options.bag or options.progress or options.weights:
+    if options.bag or options.progress or options.weights or options.rrd:
         return False
     return isinstance(source, SingleRecording) or (len(source) == 1 and not options.output)
 

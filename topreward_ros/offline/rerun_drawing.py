@@ -31,6 +31,8 @@ CURVES = {
 }
 """Below `curves`: by entity, its name for people and its colour; the last part is the field."""
 NO_THRESHOLD, NOT_YET, DONE = "no threshold", "not yet", "success"
+STATES = {NO_THRESHOLD: (120, 120, 120), NOT_YET: (135, 149, 168), DONE: (46, 170, 110)}
+"""Of the success flag, with their colours."""
 JPEG_QUALITY = 85
 NANOSECONDS = 1e9
 
@@ -85,7 +87,7 @@ def blueprint(cameras: Sequence[str]) -> Any:
     rrb = load_rerun().blueprint
     pictures = [rrb.Spatial2DView(origin=camera_entity(one), name=one) for one in cameras]
     curves = [
-        rrb.TimeSeriesView(origin="curves/progress", name="Progress", axis_y=_axis((0.0, 1.0))),
+        rrb.TimeSeriesView(origin="curves/progress", name="Progress", axis_y=_axis((0.0, 1.05))),
         rrb.TimeSeriesView(origin="curves/log_prob", name="Log-probability (nat)"),
         rrb.TimeSeriesView(origin="curves/reward", name="Reward"),
     ]
@@ -148,6 +150,11 @@ class RerunDrawing:
         stream.send_recording_name(self._name)
         stream.send_blueprint(blueprint(cameras))
         stream.log(INSTRUCTION, rr.TextDocument(self._instruction), static=True)
+        stream.log(
+            SUCCESS,
+            rr.StateConfiguration(values=list(STATES), colors=list(STATES.values())),
+            static=True,
+        )
         for entity, (label, colour) in CURVES.items():
             stream.log(
                 f"curves/{entity}", rr.SeriesLines(colors=[colour], names=[label]), static=True

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -152,8 +153,9 @@ def test_any_bag_and_any_model_can_be_shown(tmp_path: Path, checkpoint: Path) ->
     """Raw pictures, the instruction from beside the bag, and no claim without a threshold."""
     bag = write_bag(tmp_path / "bag", instruction="put it there")
     code, output, errors = run(
-        tmp_path / "out", "--episode", str(bag), "--model", str(checkpoint), "--camera", "/b"
-    )
+        tmp_path / "out", "--episode", str(bag), "--model", str(checkpoint), "--camera", "/b",
+        *(["--rerun"] if find_spec("rerun") else []),
+    )  # fmt: skip
     assert code == 0, errors
     assert "No success is claimed, because no threshold is set" in output
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -162,6 +164,14 @@ def test_any_bag_and_any_model_can_be_shown(tmp_path: Path, checkpoint: Path) ->
     assert summary["frames"] == 6
     assert summary["camera_frames"] == 30
     assert summary["episode_duration_s"] == pytest.approx(2.9)
+    pytest.importorskip("rerun", reason="the extra [rerun] is not installed")
+    from rerun_files import RerunFile
+
+    read = RerunFile(tmp_path / "out" / "episode.rrd")
+    assert [time for time, _ in read.curve("reward/reward")] == [k / 2 for k in range(6)]
+    pictures = [time for time, _ in read.values("/camera/camera", "EncodedImage:blob")]
+    assert pictures == pytest.approx([k / 10 for k in range(30)], abs=1e-6)
+    assert f"rerun {tmp_path / 'out' / 'episode.rrd'}" in output
 
 
 @pytest.mark.parametrize(

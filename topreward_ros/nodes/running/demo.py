@@ -20,6 +20,7 @@ from topreward_ros.nodes.running.demo_episode import DemoError
 from topreward_ros.nodes.running.demo_run import DemoRun
 from topreward_ros.nodes.running.node_commands import package_directory
 from topreward_ros.offline.report import EpisodeReport
+from topreward_ros.offline.rerun_drawing import RerunMissing, load_rerun
 from topreward_ros.printable import PrintableParser, printable
 
 RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -42,6 +43,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--output", type=Path, default=Path("demo_output"), help="directory (%(default)s)")
     add("--plain", action="store_true", help="lines instead of the live view")
     add("--gif", action="store_true", help="leave overlay.gif as well")
+    add("--rerun", action="store_true", help="leave episode.rrd for Rerun as well (extra rerun)")
     return parser.parse_args(arguments)
 
 
@@ -59,8 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _stop)
     isolate()
     try:
-        leave_report(DemoRun(options).play(), options.output, gif=options.gif)
-    except (DemoError, ValueError, OSError) as error:
+        if options.rerun:
+            load_rerun()  # not after the whole episode
+        played = DemoRun(options).play()
+        leave_report(played, options.output, gif=options.gif, rrd=options.rerun)
+    except (DemoError, RerunMissing, ValueError, OSError) as error:
         print(printable(f"demo: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -95,16 +100,20 @@ def _middleware() -> str:
     return get_rmw_implementation_identifier()
 
 
-def leave_report(report: EpisodeReport, directory: Path, *, gif: bool) -> None:
+def leave_report(report: EpisodeReport, directory: Path, *, gif: bool, rrd: bool = False) -> None:
     """Writes the report's files and says what came out, and where they are."""
     # Imported here: matplotlib and encoders take a second, which the start would wait for.
     from topreward_ros.offline.report_files import write_report
 
     print("Drawing the film and the plot.", flush=True)
-    written = write_report(report, directory, gif=gif)
+    written = write_report(report, directory, gif=gif, rrd=rrd)
     print(printable(conclusion(report.summary())), flush=True)
     for path in written:
         print(printable(f"  {path}"), flush=True)
+    if rrd:
+        place = printable(f"{directory / 'episode.rrd'}")
+        print(f"Open it in a window: rerun {place}\nor in a browser: rerun --web-viewer "
+              f"--bind 127.0.0.1 {place}", flush=True)  # fmt: skip
 
 
 def conclusion(summary: dict[str, object]) -> str:

@@ -119,7 +119,7 @@ def write_bags(
             jobs.append((episode.place.path, [one]))
     alone = not options.split and [bag for bag, _ in jobs] == [source.path]
     own = [labels[0].labels.name if options.split else _own_name(bag) for bag, labels in jobs]
-    names = [options.bag.absolute().name] if alone else _names(own)
+    names = [options.bag.absolute().name] if alone else file_names(own)
     written, unfinished = partial / "bags", partial / "writing"
     written.mkdir(exist_ok=True)
     for (bag, labels), name in zip(jobs, names, strict=True):
@@ -154,8 +154,8 @@ def _own_name(bag: Path) -> str:
     return bag.name if bag.is_dir() else bag.stem
 
 
-def _names(wanted: Sequence[str]) -> list[str]:
-    """Returns a folder's name for each, the wanted one where no former one has it."""
+def file_names(wanted: Sequence[str]) -> list[str]:
+    """Returns a file's or folder's name for each, the wanted one where no former one has it."""
     names: list[str] = []
     for text in wanted:
         own = re.sub(r"[^\w.#-]", "_", text).lstrip(".") or "episode"

@@ -27,12 +27,14 @@ from topreward_ros.offline.labelling.progress_file import (
     trainer_line,
     write_progress,
 )
+from topreward_ros.offline.labelling.rerun_files import write_rerun_files
 from topreward_ros.offline.labelling.weights_file import write_weights
 from topreward_ros.offline.labelling.worker_pool import Numbered, WorkerPool
+from topreward_ros.offline.rerun_drawing import load_rerun
 from topreward_ros.whole_file import written_whole
 
 _WHERE = ("device", "ray", "workers", "gpus_per_worker")
-LEFT_OUT = ("bag", "output", "progress", "weights", "overwrite", *_WHERE)
+LEFT_OUT = ("bag", "output", "progress", "weights", "rrd", "overwrite", *_WHERE)
 """Options that decide no label."""
 Say = Callable[[str], None]
 
@@ -43,13 +45,13 @@ def check_outputs(source: EpisodeSource, options: argparse.Namespace) -> list[Pa
     Raises:
         SourceError: there is none, one is there already, or the source has no frames to number.
     """
-    asked = (options.bag, options.output, options.progress, options.weights)
+    asked = (options.bag, options.output, options.progress, options.weights, options.rrd)
     files = [path for path in asked if path]
     if not files:
         raise SourceError(
             f"{source.path} is a {source.kind} of {len(source)} episodes; say what to write: "
             "--output for a CSV file, --bag for copies of bags with the readings in them, "
-            "--progress or --weights for LeRobot's trainer."
+            "--progress or --weights for LeRobot's trainer, --rrd for files to watch in Rerun."
         )
     begun = _partial(files).exists()  # what is there may be what an earlier run of it has written
     for path in files:
@@ -59,6 +61,8 @@ def check_outputs(source: EpisodeSource, options: argparse.Namespace) -> list[Pa
             raise SourceError(f"There is no folder {path.parent} for {path.name}; make it first.")
     if options.bag:
         check_bags(source, options)
+    if options.rrd:
+        load_rerun()  # hours of labelling are not to end with what is missing
     rows = next(iter(source)).rows
     if (options.progress or options.weights) and rows is None:
         raise SourceError(
@@ -222,6 +226,9 @@ def _write(
         with written_whole(options.output) as path, path.open("w", newline="") as file:
             write_csv([labels for _, labels in done], file, named=named)
         say(f"Readings: {options.output}")
+    if options.rrd:
+        write_rerun_files(done, options.rrd, options.cameras, overwrite=options.overwrite, say=say)
+        say(f"Episodes for Rerun: {options.rrd} (open one with: rerun {options.rrd}/NAME.rrd)")
     rows = []
     if options.progress or options.weights:
         rows = [LabelledRows(labels, episode.rows()) for episode, labels in done]
