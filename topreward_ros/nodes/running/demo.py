@@ -111,9 +111,10 @@ def leave_report(report: EpisodeReport, directory: Path, *, gif: bool, rrd: bool
     for path in written:
         print(printable(f"  {path}"), flush=True)
     if rrd:
-        place = printable(f"{directory / 'episode.rrd'}")
-        print(f"Open it in a window: rerun {place}\nor in a browser: rerun --web-viewer "
-              f"--bind 127.0.0.1 {place}", flush=True)  # fmt: skip
+        program = Path(sys.executable).with_name("rerun")
+        opened = f"{program if program.exists() else 'rerun'} {directory / 'episode.rrd'}"
+        print(printable(f"Watch it in a window: {opened}"), flush=True)
+        print(printable(f"or in a browser: {opened} --web-viewer --bind 127.0.0.1"), flush=True)
 
 
 def conclusion(summary: dict[str, object]) -> str:

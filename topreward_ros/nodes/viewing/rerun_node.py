@@ -5,6 +5,7 @@ It runs in a process of its own, and its viewer in another, so that neither can 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -33,6 +34,8 @@ PROBLEM_PERIOD = 0.5
 """s between looks at whether the viewer still runs."""
 CLOSE_PATIENCE = 3.0
 """s for the last episode to be drawn; a viewer that hangs gets none of it."""
+NICENESS = 10
+"""Of the node and its viewer: where a machine is short of time, scoring goes first."""
 JITTER = 0.9
 """Share of the period after which a picture is due: a camera of that rate keeps every one."""
 
@@ -109,6 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code: 0 after a signal, 1 with one sentence where it cannot start or its viewer
         has ended.
     """
+    os.nice(NICENESS)
     try:
         code = run_node(RerunNode, RerunNode.close, arguments)
     except (ParameterError, CameraError, RerunMissing, OSError) as error:
