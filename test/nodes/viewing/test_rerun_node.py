@@ -17,6 +17,7 @@ from repository import ROOT
 from rerun_files import RerunFile
 from reward_stack import PATIENCE, START, image, picture, stack
 
+from topreward_msgs.msg import RewardStamped
 from topreward_ros.nodes.messages import time_message
 from topreward_ros.nodes.viewing.drawing_thread import DrawingThread, Picture
 from topreward_ros.nodes.viewing.rerun_parameters import RerunParameters
@@ -103,6 +104,7 @@ def test_each_episode_has_a_file_of_its_own_that_holds_no_other_ones_pictures(mo
             first = live.play(0, 2)
             assert live.reset().success
             second = live.play(10, 12)
+            live.linger(0.5)  # what it has not heard it cannot draw
             node.send_signal(signal.SIGTERM)
             assert node.wait(PATIENCE) == 0
         found = [RerunFile(tmp_path / f"{one[0].episode_id}.rrd") for one in (first, second)]
@@ -160,15 +162,11 @@ def test_a_viewer_that_takes_nothing_costs_pictures_and_not_the_nodes_time():
     viewer, told = Viewer(given), []
     thread = DrawingThread(viewer, max_width=2000, warn=told.append)
     try:
-        from topreward_msgs.msg import RewardStamped
-
         first = RewardStamped(episode_id="a", instruction="go")
         first.header.stamp = time_message(START)
         thread.take(first)
+        until(lambda: thread.drawn)
         end = time.monotonic() + PATIENCE
-        while not thread.drawn:
-            assert time.monotonic() < end
-            time.sleep(0.01)
         child = next(c for c in psutil.Process().children(recursive=True) if c.name() == "rerun")
         os.kill(child.pid, signal.SIGSTOP)
         noise = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), np.uint8)
@@ -191,6 +189,40 @@ def test_a_viewer_that_takes_nothing_costs_pictures_and_not_the_nodes_time():
         began = time.monotonic()
         viewer.stop()
     assert time.monotonic() - began < 10.0
+
+
+def test_a_viewer_elsewhere_that_is_not_there_is_named_and_found_once_it_is():
+    port = free_port()
+    address = f"rerun+http://127.0.0.1:{port}/proxy"
+    told: list[str] = []
+    thread = DrawingThread(
+        Viewer(RerunParameters(show="connect", address=address)), 64, told.append
+    )
+    first = RewardStamped(episode_id="a", instruction="go")
+    first.header.stamp = time_message(START)
+    thread.take(first)
+    until(lambda: told)
+    assert f"No viewer can be reached at {address}" in told[0] and not thread.drawn
+    elsewhere = Viewer(RerunParameters(show="web", port=port, web_port=free_port()))
+    try:
+        until(lambda: not is_free(port))
+        thread.take(first)
+        until(lambda: thread.drawn == 1)
+        assert thread.close(PATIENCE)
+    finally:
+        elsewhere.stop()
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def until(happens) -> None:
+    end = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_port_in_use_is_one_sentence_that_names_it():
@@ -217,6 +249,9 @@ def test_without_the_extra_it_ends_with_one_sentence():
 def test_what_cannot_be_a_parameter_is_refused_with_a_sentence():
     assert "port and web_port are both 9090" in refused("-p", "port:=9090")
     assert "show" in refused("-p", "show:=television")
+    assert "expected an address such as rerun+http://" in refused("-p", "address:=localhost")
+    folder = refused("-p", "show:=save", "-p", "folder:=/proc/nope")
+    assert "rerun_node: The folder /proc/nope cannot be made" in folder
 
 
 def refused(*words: str) -> str:

@@ -140,25 +140,34 @@ class DrawingThread:
             self._last_reading = stamp_seconds(message)
             self._newest = max(self._newest, self._last_reading)
             self._drawing.reading(logged(message))
+            if math.isfinite(self._ended_at):
+                self._take_early_pictures()  # it comes after the end, and after its own picture
 
     def _begin(self, key: tuple[str, str], first: RewardStamped) -> None:
         self._end()
-        self._key = key
         self._start = self._newest = stamp_seconds(first) - first.episode_time
         name = f"{first.instruction} ({first.episode_id[:8]})"
         drawing = RerunDrawing(name, first.instruction, self._start)
-        self._viewer.open(drawing, first.episode_id)
-        self._drawing = drawing
+        self._viewer.open(drawing, first.episode_id)  # where that fails, the next reading tries
+        self._key, self._drawing = key, drawing
         self.drawn += 1
-        pictures, events = list(self._early_pictures), list(self._early_events)
-        self._early_pictures.clear()
+        events = list(self._early_events)
         self._early_events.clear()
         drawing.begin()
         for event in events:
             if event.episode_id == first.episode_id:
                 self._event(event)
-        for picture in pictures:
-            self._picture(picture)
+        self._take_early_pictures()
+
+    def _take_early_pictures(self) -> None:
+        """Draws those that are of the episode: they may be heard before its first reading."""
+        waiting = list(self._early_pictures)
+        self._early_pictures.clear()
+        for one in waiting:
+            if self._belongs(one):
+                self._picture(one)
+            else:
+                self._early_pictures.append(one)
 
     def _picture(self, item: Picture) -> None:
         stamp = stamp_seconds(item.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rclpy.node import Node
@@ -9,6 +10,8 @@ from rclpy.node import Node
 from topreward_ros.nodes.parameters import ParameterError, declare, parameter
 
 PORTS = (1, 65535)
+ADDRESS = re.compile(r"rerun\+https?://(?P<host>[^/\s:]+|\[[^]/\s]+\]):(?P<port>\d{1,5})/proxy")
+ADDRESS_EXPECTED = "an address such as rerun+http://192.168.0.5:9876/proxy"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class RerunParameters:
         9876, "web, spawn: port on which the viewer takes data, on the loopback.", limits=PORTS
     )
     address: str = parameter(
-        "rerun+http://127.0.0.1:9876/proxy", "connect: where the viewer takes data."
+        "rerun+http://127.0.0.1:9876/proxy",
+        "connect: where the viewer takes data.",
+        check=lambda value: None if ADDRESS.fullmatch(value) else ADDRESS_EXPECTED,
     )
     folder: str = parameter("rerun_episodes", "save: where the files go; it is made.")
     memory: int = parameter(

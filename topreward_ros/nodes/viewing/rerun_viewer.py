@@ -7,19 +7,18 @@ import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from topreward_ros.nodes.processes import Patience, ProcessGroup
+from topreward_ros.nodes.viewing.rerun_parameters import ADDRESS, RerunParameters
 from topreward_ros.offline.rerun_drawing import RerunDrawing, load_rerun
 from topreward_ros.whole_file import written_whole
-
-if TYPE_CHECKING:
-    from topreward_ros.nodes.viewing.rerun_parameters import RerunParameters
 
 LOOPBACK = "127.0.0.1"
 START_LIMIT = 60.0
 """s that a viewer may take to listen."""
+ANSWER_LIMIT = 2.0
+"""s that a viewer elsewhere may take to answer."""
 PATIENCE = Patience(interrupt=1.0, terminate=1.0)
 """With a viewer at the end: it keeps nothing, and a stopped one hears no signal but SIGKILL."""
 VIEWER = "Rerun's viewer"
@@ -48,7 +47,12 @@ class Viewer:
         self.told = f"Drawing for the viewer at {given.address}."
         if given.show == "save":
             self._folder = Path(given.folder).expanduser().absolute()
-            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OSError(
+                    f"The folder {self._folder} cannot be made ({error.strerror}); set folder."
+                ) from None
             self.told = f"Writing an .rrd for each episode into {self._folder}."
         elif not self._listens:
             self._start()
@@ -93,6 +97,8 @@ class Viewer:
         if not self._listens:
             _await_listener(self._given.port)
             self._listens = True
+        if self._given.show == "connect":
+            _check_listens(self._given.address)
         drawing.stream.connect_grpc(self._address)
 
     def _path(self, episode_id: str) -> Path:
@@ -137,6 +143,18 @@ def _check_free(port: int) -> None:
                 f"Port {port} of {LOOPBACK} cannot be taken ({error.strerror}); another viewer may "
                 "run: end it, or set port and web_port."
             ) from None
+
+
+def _check_listens(address: str) -> None:
+    """Rerun itself would wait for seconds, and say nothing to us."""
+    found = ADDRESS.fullmatch(address)
+    host, port = found["host"].strip("[]"), int(found["port"])
+    try:
+        socket.create_connection((host, port), timeout=ANSWER_LIMIT).close()
+    except OSError as error:
+        raise OSError(
+            f"No viewer can be reached at {address} ({error}); start one there, or set address."
+        ) from None
 
 
 def _await_listener(port: int) -> None:
