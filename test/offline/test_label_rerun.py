@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from rerun_files import RerunFile
 
 from topreward_ros.offline.label import main
 
+pytestmark = pytest.mark.slow
 START = 1_700_000_000
 
 
@@ -102,8 +104,6 @@ def test_a_set_becomes_a_file_an_episode_and_whole_ones_stay(checkpoint, tmp_pat
 
 
 def test_a_missing_extra_is_told_before_anything_is_scored(tmp_path, monkeypatch, capsys):
-    import sys
-
     bag = write_image_bag(tmp_path / "bag", [("/lens", shot(k)) for k in range(3)])
     monkeypatch.setitem(sys.modules, "rerun", None)
     arguments = [str(bag), "--instruction", "go", "--model", "/no/such/model"]
