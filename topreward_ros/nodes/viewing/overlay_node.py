@@ -74,8 +74,9 @@ class OverlayNode(PrintableNode):
         )
         given = self._given
         self._cameras = WatchedCameras(
-            self, source, given.own_cameras, given.transport, given.layout, self._on_image
-        )
+            self, source, given.own_cameras, given.transport, given.layout, self._on_image,
+            on_change=self._pictures.clear,
+        )  # fmt: skip
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused /clock stops no picture
         self.create_timer(1.0 / self._given.rate, self._draw, clock=steady)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rcl_interfaces.srv import GetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -36,6 +38,7 @@ class WatchedCameras:
         transport: str,
         layout: str,
         on_image: ImageCallback,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """Subscribes.
 
@@ -46,11 +49,13 @@ class WatchedCameras:
             transport: of `own`.
             layout: of `own`.
             on_image: called with the topic and the message.
+            on_change: called where others are subscribed: what was seen is old.
 
         Raises:
             CameraError: a camera's topic cannot be subscribed.
         """
         self._node, self._own, self._on_image = node, own, on_image
+        self._on_change = on_change
         self.topics: tuple[str, ...] = ()
         self.layout = layout
         self._watched: tuple[tuple[str, ...], str, str] = ((), "", "")
@@ -70,6 +75,7 @@ class WatchedCameras:
         if self._cameras is not None:
             self._cameras.destroy()
             self._cameras = None
+        self._on_change()
         self._watched = (topics, transport, layout)
         self.topics, self.layout = topics, layout
         self._cameras = CameraSubscriptions(self._node, topics, transport, self._on_image)
