@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,11 +25,12 @@ from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.offline.episodes.recorded_episode import Stage
 from topreward_ros.offline.evaluation.command import main
+from topreward_ros.offline.evaluation.controls import CONTROLS, OPPOSITES, QUESTIONS
 from topreward_ros.offline.evaluation.figures import set_figures
 from topreward_ros.offline.evaluation.prefix_scores import score_lengths
 from topreward_ros.offline.evaluation.scored_episode import ScoredEpisode
 from topreward_ros.offline.evaluation.stage_figures import stage_figures
-from topreward_ros.offline.evaluation.video import CONTROLS, EpisodeVideo
+from topreward_ros.offline.evaluation.video import EpisodeVideo
 
 TASK, OTHER = "open the drawer", "close the drawer"
 
@@ -87,8 +89,34 @@ def test_controls_keep_the_times_and_show_what_they_say(scorer):
     kinds = {frame.tobytes() for frame in video.frames}
     assert {frame.tobytes() for frame in made["shuffled"].frames} == kinds
     assert any((a != b).any() for a, b in zip(made["shuffled"].frames, video.frames, strict=True))
-    again = CONTROLS["shuffled"](video)
-    assert all((a == b).all() for a, b in zip(again.frames, made["shuffled"].frames, strict=True))
+    frozen = made["frozen"].frames
+    assert (frozen[1] == video.frames[1]).all() and (frozen[1] != frozen[2]).any()
+    assert all((frame == video.frames[2]).all() for frame in frozen[2:])
+    drawn = made["drawing"].frames
+    assert all(frame.shape == video.frames[0].shape for frame in drawn)
+    assert all((a != b).any() for a, b in pairwise(drawn)), "the square goes on and on"
+    assert len(np.unique(drawn[0].reshape(-1, 3), axis=0)) <= 5, "it is flat"
+    for name in ("shuffled", "drawing"):
+        again = CONTROLS[name](video).frames
+        assert all((a == b).all() for a, b in zip(again, made[name].frames, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("task", "asked"),
+    [
+        ("put the cube on the disc", "remove the cube on the disc"),
+        ("Open the drawer", "close the drawer"),
+        ("dance with the cube", None),
+        ("put", None),
+    ],
+)
+def test_what_is_asked_instead_of_the_task_is_not_what_was_done(task, asked):
+    assert QUESTIONS["wrong verb"](task) == asked
+    assert QUESTIONS["negation"](task) == f"do not {task}"
+
+
+def test_an_opposite_is_another_verb():
+    assert all(one != other for one, other in OPPOSITES.items())
 
 
 # --- figures ---------------------------------------------------------------------------------
@@ -195,7 +223,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_report_of_before(
 
 def test_the_report_says_everything_and_its_pictures_open(report):
     text = (report / "report.md").read_text()
-    for words in ("## Controls", "wrong instruction", "## Tasks", "## Ablations",
+    for words in ("## Controls", "wrong instruction", "| negation |", "| wrong verb |",
+                  "| frozen |", "| drawing |", "## Tasks", "## Ablations",
                   "prompt-form chat", "prefix 4", "## Stages", "1. reach"):  # fmt: skip
         assert words in text, words
     for line in text.splitlines():

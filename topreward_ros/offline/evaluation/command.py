@@ -27,6 +27,7 @@ from topreward_ros.offline.episodes.recorded_episode import (
     SourceError,
 )
 from topreward_ros.offline.evaluation.ablations import ABLATIONS, variants
+from topreward_ros.offline.evaluation.controls import NAMES
 from topreward_ros.offline.evaluation.evaluation import Evaluation, Variant
 from topreward_ros.offline.evaluation.gvl import GvlSettings
 from topreward_ros.offline.evaluation.markdown import markdown
@@ -40,11 +41,10 @@ from topreward_ros.offline.evaluation.plots import (
 )
 from topreward_ros.offline.evaluation.scored_episode import ScoredEpisode
 from topreward_ros.offline.evaluation.scoring import (
-    WRONG_INSTRUCTION,
     EvaluationSettings,
     score_episode,
 )
-from topreward_ros.offline.evaluation.video import CONTROLS, EpisodeVideo
+from topreward_ros.offline.evaluation.video import EpisodeVideo
 from topreward_ros.offline.scoring_options import (
     WHOLE_HELP,
     add_detector,
@@ -79,15 +79,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = PrintableParser(
         "evaluate", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
+    add, names = parser.add_argument, [name.replace(" ", "-") for name in NAMES]
     add("source", type=Path, help="recorded episodes; see above")
     add("--output", type=Path, default=Path("evaluation"), help="folder (default: %(default)s)")
     add("--instruction", help="the task of all episodes, instead of what the source says")
     add("--whole", action="store_true", help=WHOLE_HELP)
     add("--episodes", type=int, metavar="N", help="only the first N")
     add(
-        "--controls", nargs="*", default=[*CONTROLS, WRONG_INSTRUCTION.replace(" ", "-")],
-        choices=[*CONTROLS, WRONG_INSTRUCTION.replace(" ", "-")], metavar="NAME",
+        "--controls", nargs="*", default=names, choices=names, metavar="NAME",
         help="(default: all: %(choices)s; give none to leave them out)",
     )  # fmt: skip
     add("--no-matrix", action="store_true", help="do not ask every instruction about every video")

@@ -132,15 +132,15 @@ def _controls(evaluation: Evaluation, base: Variant) -> str:
         return ""
     rows = [
         f"| {name} | {_value(one.voc)} | {one.voc.undefined} | {_percent(one.beaten)} | "
-        f"{_percent(one.claims)} |"
+        f"{_percent(one.claims)} {_limits(one.claims) if one.claims else ''} |"
         for name, one in figures.controls.items()
     ]
     return "\n".join(
         [
             "## Controls",
             "",
-            "Videos that do not show the task being done. A model that merely counts time has a "
-            "high VOC on them too, and claims success.",
+            "Videos that do not show the task being done, and questions about another one. A model "
+            "that merely counts time has a high VOC on them too, and claims success.",
             "",
             "| control | VOC | constant | its own video scores higher | success claimed |",
             "|---|---|---|---|---|",

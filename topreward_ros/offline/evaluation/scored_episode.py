@@ -28,7 +28,7 @@ class ScoredEpisode:
         stages: annotated parts.
         times: (N,) s since the first frame.
         log_probs: (N,) nats of the prefixes that end there, under its own instruction.
-        controls: (N,) nats by the name of a control; `wrong instruction` among them.
+        controls: (N,) nats by the name of a control, a video or a question.
         seen: (N,) whether each prefix ends with a new picture of every camera; empty: all do.
         answers: nat by instruction of the set: mean of the last log-probs of the whole video.
         gvl: what the same model wrote as GVL asks it; None where it was not asked.

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from topreward_ros.method.prompt import MAX_INSTRUCTION_LENGTH
+from topreward_ros.offline.evaluation.controls import CONTROLS, QUESTIONS, WRONG_INSTRUCTION
 from topreward_ros.offline.evaluation.gvl import GvlAnswer, GvlSettings, ask_gvl
 from topreward_ros.offline.evaluation.prefix_scores import score_lengths
 from topreward_ros.offline.evaluation.scored_episode import WINDOW, ScoredEpisode, last_mean
-from topreward_ros.offline.evaluation.video import CONTROLS, EpisodeVideo, read_video
+from topreward_ros.offline.evaluation.video import EpisodeVideo, read_video
 from topreward_ros.video.recordings.recording import RecordingError
 
 if TYPE_CHECKING:
@@ -19,15 +21,13 @@ if TYPE_CHECKING:
     from topreward_ros.offline.episodes.recorded_episode import RecordedEpisode
     from topreward_ros.video.intake import IntakeSettings
 
-WRONG_INSTRUCTION = "wrong instruction"
-
 
 @dataclass(frozen=True)
 class EvaluationSettings:
     """What is asked of each episode.
 
     Attributes:
-        controls: names of `CONTROLS`, and `WRONG_INSTRUCTION`.
+        controls: some of `controls.NAMES`.
         matrix: whether every instruction of the set is asked about every video.
         intake: how messages become frames.
         cameras: image topics in the order of the layout; None: all of each recording.
@@ -83,11 +83,10 @@ def score_episode(
         for name in settings.controls
         if name in CONTROLS
     }
-    others = [task for task in instructions if task != own]
-    if WRONG_INSTRUCTION in settings.controls and others:
-        # The next one of the set: every task is asked about another's video equally often.
-        wrong = instructions[(list(instructions).index(own) + 1) % len(instructions)]
-        controls[WRONG_INSTRUCTION] = ask(video, [wrong], lengths)[:, 0]
+    questions = _questions(own, instructions, settings.controls)
+    if questions:
+        asked = ask(video, list(questions.values()), lengths)
+        controls |= {name: asked[:, column] for column, name in enumerate(questions)}
     answers = {}
     if settings.matrix:
         told = ask(video, instructions, lengths[-WINDOW:])
@@ -108,6 +107,20 @@ def score_episode(
         ),
         video,
     )
+
+
+def _questions(own: str, instructions: Sequence[str], controls: Sequence[str]) -> dict[str, str]:
+    """What is asked about the video besides its own task, by the control's name."""
+    asked = {}
+    if WRONG_INSTRUCTION in controls and any(task != own for task in instructions):
+        # The next one of the set: every task is asked about another's video equally often.
+        following = list(instructions).index(own) + 1
+        asked[WRONG_INSTRUCTION] = instructions[following % len(instructions)]
+    for name, ask in QUESTIONS.items():
+        question = ask(own) if name in controls else None
+        if question is not None and len(question.encode()) <= MAX_INSTRUCTION_LENGTH:
+            asked[name] = question
+    return asked
 
 
 def _gvl(

@@ -1,8 +1,4 @@
-"""The frames of a recorded episode, and what becomes of them in a control.
-
-A control is a video on which a model that judges the task must not claim it done: it exposes one
-that merely counts time or looks at the last picture.
-"""
+"""The frames of a recorded episode, as an evaluation shows them."""
 
 from __future__ import annotations
 
@@ -18,9 +14,6 @@ from topreward_ros.offline.labels import recorded_frames
 if TYPE_CHECKING:
     from topreward_ros.video.intake import IntakeSettings
     from topreward_ros.video.recordings.recording import Recording
-
-SEED = 20260219
-"""Of the shuffled control, so that two runs shuffle alike."""
 
 
 @dataclass(frozen=True)
@@ -68,30 +61,3 @@ def read_video(
         stamps - stamps[:1].sum(),
         tuple(not frame.frozen for frame in frames),
     )
-
-
-def _static(video: EpisodeVideo) -> EpisodeVideo:
-    return replace(video, frames=(video.frames[0],) * len(video))
-
-
-def _reversed(video: EpisodeVideo) -> EpisodeVideo:
-    return replace(video, frames=video.frames[::-1])
-
-
-def _shuffled(video: EpisodeVideo) -> EpisodeVideo:
-    order = np.random.default_rng([SEED, len(video)]).permutation(len(video))
-    return replace(video, frames=tuple(video.frames[index] for index in order))
-
-
-def _black(video: EpisodeVideo) -> EpisodeVideo:
-    return replace(video, frames=(np.zeros_like(video.frames[0]),) * len(video))
-
-
-CONTROLS: dict[str, Callable[[EpisodeVideo], EpisodeVideo]] = {
-    "static": _static,
-    "reversed": _reversed,
-    "shuffled": _shuffled,
-    "black": _black,
-}
-"""By name: the first picture all the time, the video played backwards, its frames in an order that
-is drawn by lot, and no picture at all. Times stay as they are."""
