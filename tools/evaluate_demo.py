@@ -1,11 +1,12 @@
 """Measures the demo checkpoint on recorded episodes, and chooses its success threshold.
 
     python -m tools.evaluate_demo --model topreward_ros/models/demo --threshold-data DIR \
-        --data DIR --out figures.json [--write-threshold]
+        --data WORLD=DIR ... --out figures.json [--controls N] [--write-threshold]
 
-Everything goes the way of a live episode: the package loads the checkpoint, frames that show
-something new are appended to a session one by one, and each prefix is scored. The threshold is
-chosen on episodes of its own.
+It prints a table with a column for each world, with the controls that `evaluate` has. Everything
+goes the way of a live episode: the package loads the checkpoint, frames that show something new are
+appended to a session one by one, and each prefix is scored. The threshold is chosen on episodes of
+its own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tools.demo_batches import question_indices
+from tools.demo_controls import control_levels
+from tools.demo_table import column, table
 from tools.instructions import all_instructions
 from tools.recorded_set import load
 from topreward_ros.method.metrics import success_auc, value_order_correlation
@@ -31,6 +34,8 @@ from topreward_ros.models.contract import VideoScorer
 from topreward_ros.video.motion import MotionGate
 
 WINDOW = 3
+DETECTOR = SuccessSettings(window=WINDOW)
+"""The live one, as it is by default."""
 WRONG = 4
 """Wrong instructions asked about each success; the near misses are the likelier."""
 
@@ -46,6 +51,7 @@ class Scored:
         log_probs: of every prefix under the right instruction, nats, shape (T,).
         wrong: success scores under wrong instructions, nats.
         done_at: seconds; when the environment's predicate began to hold to the end, or None.
+        controls: thresholds under which success would be claimed of its controls, nat.
     """
 
     kind: str
@@ -54,6 +60,12 @@ class Scored:
     log_probs: NDArray[np.float64]
     wrong: list[float]
     done_at: float | None
+    controls: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def level(self) -> float:
+        """The threshold under which the live detector would latch in it, at any time, nat."""
+        return latch_level(self.log_probs, self.stamps, DETECTOR)
 
     @property
     def score(self) -> float:
@@ -61,8 +73,10 @@ class Scored:
         return float(self.log_probs[-WINDOW:].mean())
 
 
-def score_episode(scorer: VideoScorer, episode: dict[str, np.ndarray]) -> Scored:
-    """Scores every prefix of a recorded episode as a live node would."""
+def score_episode(
+    scorer: VideoScorer, episode: dict[str, np.ndarray], controls: bool = False
+) -> Scored:
+    """Scores every prefix of a recorded episode as a live node would, and its controls if asked."""
     texts = all_instructions()
     rng = np.random.default_rng([int(episode["seed"]), 2])
     wrong = question_indices(episode["colours"], 1 + WRONG, rng)[1:]
@@ -88,6 +102,7 @@ def score_episode(scorer: VideoScorer, episode: dict[str, np.ndarray]) -> Scored
         values[:, 0],
         [float(v) for v in values[-WINDOW:, 1:].mean(axis=0)],
         float(stamps[last_undone + 1]) if success and last_undone + 1 < len(stamps) else None,
+        control_levels(scorer, episode["frames"], stamps, asked[0], DETECTOR) if controls else {},
     )
 
 
@@ -99,8 +114,7 @@ def choose_threshold(scored: list[Scored]) -> float:
     """
     levels = {True: [], False: []}
     for each in scored:
-        level = latch_level(each.log_probs, each.stamps, SuccessSettings(window=WINDOW))
-        levels[each.success].append(level)
+        levels[each.success].append(each.level)
     candidates = np.unique([*levels[True], *levels[False], -9.0, -1e-3])
     middles = (candidates[1:] + candidates[:-1]) / 2
     errors = [
@@ -174,9 +188,26 @@ def _by_kind(scored: list[Scored], threshold: float) -> dict[str, dict[str, obje
     return table
 
 
-def score_folder(scorer: VideoScorer, folder: Path) -> list[Scored]:
-    """Scores all episodes of a folder made by `record_dataset`."""
-    return [score_episode(scorer, episode) for episode in tqdm(load(folder), folder.name)]
+def score_folder(scorer: VideoScorer, folder: Path, controls: int = 0) -> list[Scored]:
+    """Scores all episodes of a folder made by `record_dataset`.
+
+    Args:
+        scorer: the model.
+        folder: of the episodes.
+        controls: successes that are shown as controls too, the first ones of the folder.
+    """
+    scored, left = [], controls
+    for episode in tqdm(load(folder), folder.name):
+        shown = left > 0 and bool(episode["success"])
+        left -= shown
+        scored.append(score_episode(scorer, episode, shown))
+    return scored
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """Returns the world's name and the folder of WORLD=DIR; a folder alone has its own name."""
+    name, equals, folder = text.partition("=")
+    return (name, Path(folder)) if equals else (Path(text).name, Path(text))
 
 
 def main() -> None:
@@ -186,7 +217,14 @@ def main() -> None:
     parser.add_argument(
         "--threshold-data", type=Path, nargs="+", help="episodes to choose the threshold on"
     )
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="held-out episodes")
+    parser.add_argument(
+        "--data", type=named_folder, nargs="+", required=True, metavar="WORLD=DIR",
+        help="held-out episodes, a column of the table for each world",
+    )  # fmt: skip
+    parser.add_argument(
+        "--controls", type=int, default=48, metavar="N",
+        help="successes of each world that are shown as controls (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="file for the figures")
     parser.add_argument(
         "--write-threshold", action="store_true", help="into the checkpoint's topreward.json"
@@ -200,8 +238,12 @@ def main() -> None:
         threshold = choose_threshold(chosen_on)
     if threshold is None:
         parser.error("the checkpoint names no threshold; give --threshold-data")
-    result = figures([s for d in arguments.data for s in score_folder(scorer, d)], threshold)
-    print(json.dumps(result, indent=2))
+    worlds: dict[str, list[Scored]] = {}
+    for name, folder in arguments.data:
+        worlds.setdefault(name, []).extend(score_folder(scorer, folder, arguments.controls))
+    result = {name: figures(scored, threshold) for name, scored in worlds.items()}
+    print(f"At a threshold of {threshold} nat; intervals hold 95 %.\n")
+    print(table({name: column(scored, threshold) for name, scored in worlds.items()}))
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(result, indent=2) + "\n")
     if arguments.write_threshold:

@@ -81,7 +81,7 @@ def main() -> None:
     run(
         "evaluate_demo",
         *("--model", str(out), "--threshold-data", str(work / "threshold")),
-        *("--data", str(work / "held_out"), "--out", str(work / "figures.json")),
+        *("--data", f"training world={work / 'held_out'}", "--out", str(work / "figures.json")),
         "--write-threshold",
     )
     run("record_demo_bags", "--out", str(arguments.bags))

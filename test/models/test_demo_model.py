@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from repository import DATA
 
+from tools.demo_controls import control_levels
 from tools.held_out_sample import unpack
 from tools.instructions import all_instructions
 from topreward_ros.method.metrics import success_auc, value_order_correlation
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer, score_prefixes
+from topreward_ros.offline.evaluation.controls import CONTROLS, QUESTIONS
 from topreward_ros.video.motion import MotionGate
 
 pytestmark = pytest.mark.slow
@@ -100,3 +102,14 @@ def test_the_detector_latches_in_most_successes_and_hardly_in_failures(scorer, e
         latched[bool(episode["success"])].append(states[-1].success)
     assert np.mean(latched[True]) >= 0.7
     assert np.mean(latched[False]) <= 0.1
+
+
+def test_no_success_is_claimed_of_a_picture_that_shows_nothing_or_of_half_a_video(scorer, episodes):
+    """Of the controls, those that the model passes; its card says how often it fails the others."""
+    episode = next(one for one in episodes if one["success"])
+    stamps = episode["stamps"] - episode["stamps"][0]
+    task = all_instructions()[int(episode["instruction"])]
+    levels = control_levels(scorer, episode["frames"], stamps, task, SuccessSettings(window=WINDOW))
+    assert set(levels) == {*CONTROLS, *QUESTIONS}
+    for name in ("static", "frozen", "black"):
+        assert levels[name] < scorer.success_threshold, name
