@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from checkpoints import write_qwen3_vl
 
-from topreward_ros.episode import Episode, EpisodeSettings
+from topreward_ros.episode import Episode
+from topreward_ros.episode_settings import EpisodeSettings, asked_statement
 from topreward_ros.method.progress import CalibratedProgress
 from topreward_ros.method.prompt import InstructionError
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.stall import StallSettings
+from topreward_ros.method.statement_states import AskedStatement
+from topreward_ros.method.statements import parse_statements
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer
+from topreward_ros.video.intake import IntakeSettings
 from topreward_ros.video.selection import ClockJump
 
 SIZE = (32, 32)
@@ -237,3 +241,44 @@ def test_rounding_errors_of_todays_stamps_do_not_change_a_score(scorer, error):
     for index, frame in enumerate(frames(2)):
         episode.add_frame(frame, T0 + index * (0.5 + error))
     assert episode.update().log_prob == pytest.approx(exact, abs=1e-6)
+
+
+def asked(*entries: str, threshold: float | None = None) -> EpisodeSettings:
+    settings = SuccessSettings(threshold=threshold)
+    return EpisodeSettings(
+        settings, statements=tuple(AskedStatement(s, settings) for s in parse_statements(entries))
+    )
+
+
+def test_statements_beside_the_task_change_nothing_of_it_and_are_exact(scorer):
+    texts = ["the gripper holds it", "it lies on the floor", "it lies on the disc"]
+    entries = [f"s{index} | stage | {text}" for index, text in enumerate(texts)]
+    alone = play(Episode(scorer, "go"), 5)
+    beside = play(Episode(scorer, "go", asked(*entries)), 5)
+    assert [r.log_prob for r in beside] == pytest.approx([r.log_prob for r in alone], abs=1e-5)
+    for index, text in enumerate(texts):
+        one = [r.log_prob for r in play(Episode(scorer, text), 5)]
+        told = [r.statements.each[index].log_prob for r in beside]
+        assert told == pytest.approx(one, abs=1e-5)
+    assert all(not reading.statements.each for reading in alone)
+
+
+def test_another_instruction_starts_the_statements_anew(scorer):
+    episode = Episode(scorer, "go", asked("s | stage | it lies there", threshold=-1000.0 + 1e-9))
+    assert play(episode, 8)[-1].statements.each[0].held
+    episode.set_instruction("come back")
+    assert not play(episode, 2, T0 + 4.0)[-1].statements.each[0].held
+
+
+def test_a_failure_has_no_other_threshold_than_its_own_or_a_calibrations(scorer, monkeypatch):
+    monkeypatch.setattr(scorer, "success_threshold", -3.0)
+    intake = IntakeSettings(sample_rate=scorer.sample_rate, motion_threshold=None)
+    monkeypatch.setattr(scorer, "motion_threshold", None)
+    kinds = parse_statements(["s | stage | a", "f | failure | b", "o | failure | -1 | c"])
+    made = [asked_statement(scorer, intake, SuccessSettings(-9.0), None, one) for one in kinds]
+    assert [one.success.threshold for one, _ in made] == [-3.0, None, -1.0]
+    assert [warning for _, warning in made][::2] == ["", ""]
+    assert made[1][1] == (
+        "The failure 'f' has no threshold, neither its own nor a calibration's: it is published, "
+        "and ends no episode."
+    )

@@ -16,7 +16,8 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from topreward_ros.episode import EpisodeSettings, Reading
+from topreward_ros.episode import Reading
+from topreward_ros.episode_settings import EpisodeSettings
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.models.contract import VideoScorer

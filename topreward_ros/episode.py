@@ -4,89 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topreward_ros.method.calibration import Calibration, CalibrationMismatch
-from topreward_ros.method.own_threshold import OwnThreshold
+from topreward_ros.episode_settings import EpisodeSettings
 from topreward_ros.method.progress import CalibratedProgress, RunningProgress
 from topreward_ros.method.prompt import validate_instruction
-from topreward_ros.method.reward import DenseReward, RewardForm
-from topreward_ros.method.stall import NewFrames, StallDetector, StallSettings, StallState
-from topreward_ros.method.success import SuccessDetector, SuccessSettings
+from topreward_ros.method.reward import DenseReward
+from topreward_ros.method.stall import NewFrames, StallDetector, StallState
+from topreward_ros.method.statement_states import (
+    StatementStates,
+    StatementTracker,
+)
+from topreward_ros.method.success import SuccessDetector
 from topreward_ros.models.contract import VideoScorer
-from topreward_ros.video.intake import IntakeSettings
 from topreward_ros.video.selection import ClockJump
 
 STAMP_DIGITS = 4
 """Of seconds. Stamps of today are exact to 0.24 µs only, and a pair of frames at 2 Hz has a mean
 time on the very edge (0.25 s) at which the prompt's one decimal turns over."""
-
-
-@dataclass(frozen=True)
-class EpisodeSettings:
-    """How log-probabilities become progress, reward and success.
-
-    Attributes:
-        success: when an episode counts as done.
-        reward_form: of the dense reward.
-        progress: floor and ceiling from a calibration; None: what the episode has shown so far.
-        stall: when progress counts as stalled or undone.
-    """
-
-    success: SuccessSettings = field(default_factory=SuccessSettings)
-    reward_form: RewardForm = RewardForm.DIFFERENCE
-    progress: CalibratedProgress | None = None
-    stall: StallSettings = field(default_factory=StallSettings)
-
-
-def task_settings(
-    scorer: VideoScorer,
-    intake: IntakeSettings,
-    detector: SuccessSettings,
-    reward_form: RewardForm,
-    calibration: Calibration | None,
-    instruction: str,
-) -> tuple[EpisodeSettings, str]:
-    """Returns the settings of a task's episode, and a warning or "".
-
-    An instruction that a calibration does not know runs without one, and success is not claimed
-    for it unless a threshold was set. Nor is it under a model's own threshold where that does not
-    hold for the settings, or once the episode is longer than all failures that its task was
-    calibrated with.
-
-    Args:
-        scorer: the model.
-        intake: how messages become frames.
-        detector: as set; its threshold, where there is one, rules over all others.
-        reward_form: as set.
-        calibration: that holds for the model and the settings; None: none is used.
-        instruction: the task.
-    """
-    detector = replace(detector, max_step=intake.longest_step)
-    task, threshold, warning = None, detector.threshold, ""
-    try:
-        task = calibration.for_instruction(instruction) if calibration else None
-    except CalibrationMismatch as error:
-        warning = str(error)
-    if threshold is None and task is not None:
-        threshold = task.threshold
-    elif threshold is None and calibration is None:
-        own = OwnThreshold(scorer.success_threshold, scorer.sample_rate, scorer.motion_threshold)
-        threshold, warning = own.here(intake.sample_rate, detector.window, intake.motion_threshold)
-    elif task is not None and threshold < task.threshold:
-        warning = (
-            f"The success threshold is {threshold:g} nat, below the calibrated {task.threshold:g}: "
-            "the calibration's bound on false stops does not hold. Set it no lower, or set none."
-        )
-    success = replace(detector, threshold=threshold)
-    if task is None:
-        return EpisodeSettings(success, reward_form), warning
-    success = replace(success, max_time=task.longest_failure)
-    progress = CalibratedProgress(task.floor, task.ceiling)
-    return EpisodeSettings(success, reward_form, progress), warning
 
 
 @dataclass(frozen=True)
@@ -116,6 +54,7 @@ class Reading:
             been for the hold.
         model_time: s spent in the model for this reading.
         stall: whether progress goes on.
+        statements: what is known of those that are asked about beside the task.
     """
 
     index: int
@@ -137,6 +76,7 @@ class Reading:
     success_holds: bool
     model_time: float
     stall: StallState = field(default_factory=StallState)
+    statements: StatementStates = field(default_factory=StatementStates)
 
 
 class Episode:
@@ -160,7 +100,7 @@ class Episode:
         self._session = scorer.start()
         self._censored = scorer.backend.censored
         self._first = self._last = self._read_to = math.nan
-        self._log_prob = math.nan
+        self._log_probs: list[float] = []
         self._scored: tuple[int, str] | None = None
         self._readings = 0
         self._seen = True
@@ -216,12 +156,19 @@ class Episode:
             return None
         before = time.perf_counter()
         if self._scored != (self._session.frames, self._instruction):
-            self._log_prob = self._session.log_prob(self._instruction)
+            self._log_probs = self._ask()
             self._scored = (self._session.frames, self._instruction)
-        reading = self._read(self._log_prob, time.perf_counter() - before)
+        reading = self._read(self._log_probs, time.perf_counter() - before)
         self._read_to = self._last
         self._readings += 1
         return reading
+
+    def _ask(self) -> list[float]:
+        """Returns the log-probs of the task and of the statements, all on one video."""
+        if not self._settings.statements:
+            return [self._session.log_prob(self._instruction)]
+        texts = [each.statement.text for each in self._settings.statements]
+        return [float(value) for value in self._session.log_probs([self._instruction, *texts])]
 
     def settle(self) -> None:
         """Does the work that only later readings need; meant for the pause after one."""
@@ -250,16 +197,21 @@ class Episode:
             DenseReward(settings.reward_form),
             SuccessDetector(settings.success),
             StallDetector(settings.stall),
+            StatementTracker(settings.statements),
         )
 
-    def _read(self, log_prob: float, model_time: float) -> Reading:
+    def _read(self, log_probs: list[float], model_time: float) -> Reading:
+        log_prob = log_probs[0]
         base, episode_time = self._baseline, self._last - self._first
         unread, self._unread = self._unread, NewFrames()
         if unread.count > 1:
             base.success.interrupt()
+            base.statements.interrupt()
         progress = base.progress.update(log_prob)
         state = base.success.update(log_prob, episode_time - base.start, seen=self._seen)
         stall = base.stall.update(progress, episode_time - base.start, unread, done=state.holds)
+        elapsed = episode_time - base.start
+        statements = base.statements.update(log_probs[1:], elapsed, seen=self._seen)
         return Reading(
             index=self._readings,
             stamp=self._last,
@@ -280,6 +232,7 @@ class Episode:
             success_holds=state.holds,
             model_time=model_time,
             stall=stall,
+            statements=statements,
         )
 
 
@@ -292,3 +245,4 @@ class _Baseline:
     reward: DenseReward
     success: SuccessDetector
     stall: StallDetector
+    statements: StatementTracker

@@ -155,7 +155,7 @@ def test_the_calibration_is_accepted_by_a_node_with_the_same_model_and_no_other(
 
 
 def test_new_episodes_are_stopped_as_promised(calibrated, checkpoint, tmp_path):
-    from topreward_ros.episode import EpisodeSettings
+    from topreward_ros.episode_settings import EpisodeSettings
     from topreward_ros.models.checkpoints.loading import load_scorer
     from topreward_ros.offline.labels import score_recording
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from repository import DATA
 
-from topreward_ros.episode import EpisodeSettings
+from topreward_ros.episode_settings import EpisodeSettings
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer
 from topreward_ros.offline.labels import recorded_frames, score_recording

@@ -10,11 +10,12 @@ from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
-from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_msgs.msg import EpisodeEvent, RewardStamped, StatementReading, Statements
 from topreward_ros.printable import printable
 
 if TYPE_CHECKING:
     from topreward_ros.episode import Reading
+    from topreward_ros.method.statement_states import StatementState, StatementStates
 
 NANOSECONDS = 1_000_000_000
 ACKNOWLEDGED = Duration(nanoseconds=300_000_000)
@@ -98,6 +99,39 @@ def reading_message(
         model_time=float(reading.model_time),
         pending_frames=pending_frames,
         model=model,
+        stage=reading.statements.stage,
+        stage_progress=float(reading.statements.stage_progress),
+    )
+
+
+def statements_message(states: StatementStates, reading: RewardStamped) -> Statements:
+    """Returns an episode's statements as they are published.
+
+    Args:
+        states: of a reading.
+        reading: that reading as it is published.
+    """
+    return Statements(
+        header=reading.header,
+        episode_id=reading.episode_id,
+        index=reading.index,
+        statements=[_statement_message(state) for state in states.each],
+        stage=reading.stage,
+        stage_progress=reading.stage_progress,
+    )
+
+
+def _statement_message(state: StatementState) -> StatementReading:
+    return StatementReading(
+        name=state.statement.name,
+        role=state.statement.role.value,
+        text=state.statement.text,
+        log_prob=float(state.log_prob),
+        progress=float(state.progress),
+        progress_source=state.progress_source,
+        score=float(state.score),
+        threshold=math.nan if state.threshold is None else float(state.threshold),
+        held=bool(state.held),
     )
 
 

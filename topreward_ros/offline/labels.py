@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from topreward_ros.episode import Episode, EpisodeSettings, Reading
+from topreward_ros.episode import Episode, Reading
+from topreward_ros.episode_settings import EpisodeSettings
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.video.intake import Frame, FrameIntake, IntakeSettings
 from topreward_ros.video.picture_job import CameraImageError

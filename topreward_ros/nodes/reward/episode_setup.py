@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from topreward_ros.episode import Episode, task_settings
+from topreward_ros.episode import Episode
+from topreward_ros.episode_settings import asked_statement, task_settings
 from topreward_ros.method.calibration import (
     Calibration,
     CalibrationMismatch,
@@ -16,6 +17,8 @@ from topreward_ros.method.calibration import (
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.stall import StallSettings
+from topreward_ros.method.statement_states import AskedStatement
+from topreward_ros.method.statements import parse_statements
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.loading import open_scorer
@@ -138,12 +141,26 @@ def episode_maker(
         calibration,
         instruction,
     )
-    settings = replace(settings, stall=_stall(parameters, intake.longest_step))
+    statements, _ = asked_statements(parameters, scorer, calibration)
+    stall = _stall(parameters, intake.longest_step)
+    settings = replace(settings, stall=stall, statements=statements)
 
     def make(loaded: VideoScorer) -> Episode:
         return Episode(loaded, instruction, settings)
 
     return make, warning
+
+
+def asked_statements(
+    parameters: RewardParameters, scorer: VideoScorer, calibration: Calibration | None
+) -> tuple[tuple[AskedStatement, ...], tuple[str, ...]]:
+    """Returns the statements as an episode asks them, and what is to be known of them."""
+    intake, detector = intake_settings(parameters, scorer), _detector(parameters)
+    asked = [
+        asked_statement(scorer, intake, detector, calibration, one)
+        for one in parse_statements(parameters.statements)
+    ]
+    return tuple(one for one, _ in asked), tuple(said for _, said in asked if said)
 
 
 def promise_ends(calibration: Calibration | None, instruction: str) -> float | None:

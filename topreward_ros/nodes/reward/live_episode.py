@@ -42,7 +42,6 @@ class LiveEpisode:
 
     Attributes:
         intake: turns messages into frames.
-        inbox_size: frames that may wait for scoring.
         started: s, steady clock.
         parameters: those it was begun with.
         warning: what is to be known of it; empty if nothing.
@@ -51,10 +50,10 @@ class LiveEpisode:
         last: its last reading.
         stalls: what was told of its progress and is not over (see `StallFaults`): by reason, of
             which instruction.
+        told: what was told of its statements (see `told_first`).
     """
 
     intake: FrameIntake
-    inbox_size: int
     started: float
     parameters: RewardParameters
     warning: str = ""
@@ -62,6 +61,13 @@ class LiveEpisode:
     baseline: int = 0
     last: RewardStamped | None = None
     stalls: dict[str, str] = field(default_factory=dict)
+    told: set[tuple[str, ...]] = field(default_factory=set)
+
+    def told_first(self, *what: str) -> bool:
+        """Notes that something is told; says whether it is for the first time."""
+        first = what not in self.told
+        self.told.add(what)
+        return first
 
     def keeps(self, name: str, value: object) -> str:
         """Returns what is to be said of a parameter that was set while the episode runs.

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from rclpy.node import Node
 from std_msgs.msg import Bool, Float32, Float64
 
-from topreward_msgs.msg import EpisodeEvent, RewardStamped
-from topreward_ros.nodes.messages import ACKNOWLEDGED, event_message, latched
+from topreward_msgs.msg import EpisodeEvent, RewardStamped, Statements
+from topreward_ros.nodes.messages import ACKNOWLEDGED, event_message, latched, statements_message
 from topreward_ros.nodes.reward.live_episode import LiveEpisode
+
+if TYPE_CHECKING:
+    from topreward_ros.method.statement_states import StatementStates
 
 
 class Outputs:
-    """The topics ~/reading, ~/progress, ~/reward, ~/success and ~/event."""
+    """The topics ~/reading, ~/progress, ~/reward, ~/success, ~/statements and ~/event."""
 
     def __init__(self, node: Node) -> None:
         """Advertises them."""
@@ -24,11 +28,14 @@ class Outputs:
         self._progress = node.create_publisher(Float32, "~/progress", 10)
         self._reward = node.create_publisher(Float64, "~/reward", 10)
         self._success = node.create_publisher(Bool, "~/success", latched())
+        self._statements = node.create_publisher(Statements, "~/statements", 10)
         self._event = node.create_publisher(EpisodeEvent, "~/event", latched(10))
 
-    def reading(self, reading: RewardStamped) -> None:
-        """Publishes a reading and its plain mirrors; says so when success comes with it."""
+    def reading(self, reading: RewardStamped, statements: StatementStates) -> None:
+        """Publishes a reading, its statements and its plain mirrors; says so when success comes."""
         self._reading.publish(reading)
+        if statements.each:
+            self._statements.publish(statements_message(statements, reading))
         self._progress.publish(Float32(data=reading.progress))
         self._reward.publish(Float64(data=reading.reward))
         self._success.publish(Bool(data=reading.success))

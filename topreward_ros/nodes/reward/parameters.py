@@ -13,6 +13,7 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from topreward_ros.method.prompt import InstructionError, PromptForm, validate_instruction
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.method.statements import FORM, StatementError, parse_statements
 from topreward_ros.models.checkpoints.settings import LARGEST_RATE, LARGEST_SIDE
 from topreward_ros.models.contract import ModelError
 from topreward_ros.models.served.address import parse_address
@@ -79,6 +80,14 @@ def _instruction(value: str) -> str | None:
             validate_instruction(value)
     except InstructionError as error:
         return f"one sentence of plain text. {error}"
+    return None
+
+
+def _statements(value: tuple[str, ...]) -> str | None:
+    try:
+        parse_statements(value)
+    except StatementError as error:
+        return f'statements of the form "{FORM}", or [""] for none. {error}'
     return None
 
 
@@ -156,6 +165,14 @@ class RewardParameters:
         "The task in words; empty: wait for one on task_instruction.",
         Change.ALWAYS,
         check=_instruction,
+    )
+    statements: tuple[str, ...] = _is(
+        ("",),
+        "What is asked about beside the task, at most 16 of the form name | role | text or "
+        "name | role | threshold | text, with the role task, stage or failure and a threshold in "
+        'nat; [""]: nothing.',
+        Change.EPISODE,
+        check=_statements,
     )
     cameras: tuple[str, ...] = _is(
         ("/camera/image_raw",),

@@ -123,6 +123,7 @@ class RewardNode(GuardedLifecycleNode):
                 check_calibration(calibration, parameters, scorer)
             watch = CameraWatch(parameters.cameras, time.monotonic())
             self.runner.equipment = Equipment(scorer, calibration, watch)
+            self.runner.statements.introduce(parameters, self.runner.equipment)
             self.cameras = CameraSubscriptions(
                 self, parameters.cameras, parameters.transport, self.runner.on_image
             )

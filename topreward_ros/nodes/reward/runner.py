@@ -15,7 +15,10 @@ from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.diagnostics import Latencies
 from topreward_ros.nodes.messages import frame_header, reading_message
 from topreward_ros.nodes.reward.camera_faults import CameraFaults
-from topreward_ros.nodes.reward.episode_setup import episode_maker, intake_settings
+from topreward_ros.nodes.reward.episode_setup import (
+    episode_maker,
+    intake_settings,
+)
 from topreward_ros.nodes.reward.image_taking import Beside, ImageTaking
 from topreward_ros.nodes.reward.live_episode import Equipment, LiveEpisode
 from topreward_ros.nodes.reward.outputs import Outputs
@@ -23,6 +26,7 @@ from topreward_ros.nodes.reward.parameters import RewardParameters
 from topreward_ros.nodes.reward.scoring_exchange import Failed, QueuedFrame, Scored
 from topreward_ros.nodes.reward.scoring_thread import ScoringThread
 from topreward_ros.nodes.reward.stall_faults import StallFaults
+from topreward_ros.nodes.reward.statement_events import StatementEvents
 from topreward_ros.video.image import stamp_seconds
 from topreward_ros.video.intake import FrameIntake
 from topreward_ros.video.selection import ClockJump
@@ -36,6 +40,7 @@ class EpisodeRunner:
         equipment: while the node is configured.
         episode: the running one.
         opened: whether episodes are to run: the node is active.
+        statements: tells of them.
         halted: why none runs although they are to; "" if nothing is wrong.
         latencies: of the readings, from a frame's last message on.
         pictures: the part of them in which the frame's picture is made.
@@ -74,6 +79,7 @@ class EpisodeRunner:
         self._now = now
         self._faults = CameraFaults(self._tell, log)
         self._stalls = StallFaults(self._tell, log)
+        self.statements = StatementEvents(self._tell, log)
         self._images = ImageTaking(beside, log)
 
     def open(self) -> None:
@@ -212,12 +218,11 @@ class EpisodeRunner:
         intake = FrameIntake(
             parameters.cameras, intake_settings(parameters, scorer), scorer.frame_size
         )
-        self.episode = LiveEpisode(
-            intake, parameters.inbox_size, time.monotonic(), parameters, warning
-        )
+        self.episode = LiveEpisode(intake, time.monotonic(), parameters, warning)
         self._scoring.start(self.episode.episode_id, make)
         if warning:
             self._log.warning(warning)
+        self.statements.introduce(parameters, self.equipment)
         self._tell(EpisodeEvent.STARTED)
 
     def _end(self, reason: str, detail: str) -> None:
@@ -258,7 +263,7 @@ class EpisodeRunner:
         await self.on_image(topic, message)
 
     def _queue(self, frame: QueuedFrame) -> None:
-        size = self.episode.inbox_size
+        size = self.episode.parameters.inbox_size
         if not self._scoring.add(frame, size):
             self._halt(
                 EpisodeEvent.REASON_MODEL_ERROR,
@@ -280,8 +285,9 @@ class EpisodeRunner:
         self.latencies.add(latency)
         self.pictures.add(picture)
         self.overheads.add(latency - picture - result.reading.model_time)
-        self._outputs.reading(self.episode.last)
+        self._outputs.reading(self.episode.last, result.reading.statements)
         self._stalls.take(self.episode, result.reading)
+        self.statements.take(self.episode, result.reading)
 
     def _on_failure(self, failure: Failed) -> None:
         if issubclass(failure.kind, ClockJump):

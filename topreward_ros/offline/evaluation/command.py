@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from topreward_ros.commands import INTERRUPTED
-from topreward_ros.episode import task_settings
+from topreward_ros.episode_settings import task_settings
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.method.unknown_scores import unknown_scores

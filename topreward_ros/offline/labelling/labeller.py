@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from topreward_ros.episode import Episode, Reading, task_settings
+from topreward_ros.episode import Episode, Reading
+from topreward_ros.episode_settings import task_settings
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.reward import RewardForm
