@@ -21,6 +21,7 @@ RESULT_TIMEOUT = 60
 """s for which a goal's result is kept."""
 SUCCEEDED = {
     EpisodeEvent.REASON_SUCCESS,
+    EpisodeEvent.REASON_FAILURE,
     EpisodeEvent.REASON_TIMEOUT,
     EpisodeEvent.REASON_STOPPED,
     *STALLS,

@@ -94,8 +94,8 @@ class RewardHearing:
             self._control.end(reason, event.detail, goes_on=reason in GOES_ON, gone=gone)
         elif event.event == EpisodeEvent.FAULT and mine:
             self._on_fault(current, event)
-        elif event.event == EpisodeEvent.CHANGED and mine:
-            self._outputs.trouble(current, EpisodeEvent.CHANGED, "", event.detail)
+        elif event.event in (EpisodeEvent.CHANGED, EpisodeEvent.STAGE) and mine:
+            self._outputs.trouble(current, event.event, "", event.detail)
         elif event.event == EpisodeEvent.RECOVERED and mine:
             current.see_again(event.termination_reason)
             self._outputs.trouble(
@@ -123,7 +123,8 @@ class RewardHearing:
             patience = self._read().camera_patience
             detail = f"{detail} In {patience:g} s without it the episode ends."
         self._outputs.trouble(current, EpisodeEvent.FAULT, event.termination_reason, detail)
-        if event.termination_reason and event.termination_reason in self._read().end_on:
+        ends = (EpisodeEvent.REASON_FAILURE, *self._read().end_on)
+        if event.termination_reason and event.termination_reason in ends:
             self._control.end(event.termination_reason, detail)
 
     def catch_up(self) -> None:

@@ -13,6 +13,7 @@ from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_msgs.srv import StartEpisode
 from topreward_ros.method.prompt import validate_instruction
+from topreward_ros.method.statements import parse_statements
 from topreward_ros.method.success import TIME_TOLERANCE
 from topreward_ros.nodes.manager.stop_actions import StopResult
 from topreward_ros.nodes.messages import event_message
@@ -20,6 +21,7 @@ from topreward_ros.printable import printable
 
 OUTCOMES = {
     EpisodeEvent.REASON_SUCCESS: EpisodeEvent.OUTCOME_SUCCESS,
+    EpisodeEvent.REASON_FAILURE: EpisodeEvent.OUTCOME_FAILURE,
     EpisodeEvent.REASON_TIMEOUT: EpisodeEvent.OUTCOME_FAILURE,
 }
 """What a reason says of the outcome; nothing for any other."""
@@ -38,21 +40,25 @@ class EpisodeRequest:
         instruction: the task; empty: the current one.
         time_limit: s; 0: the manager's.
         min_duration: s; negative: the manager's.
+        statements: asked about beside the task; none: the reward node's.
     """
 
     instruction: str = ""
     time_limit: float = 0.0
     min_duration: float = -1.0
+    statements: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, asked: RunEpisode.Goal | StartEpisode.Request) -> EpisodeRequest:
         """Reads a goal or a service's request; raises ValueError as the constructor does."""
-        return cls(asked.instruction.strip(), asked.time_limit, asked.min_duration)
+        statements = tuple(getattr(asked, "statements", ()))  # a service's request has none
+        return cls(asked.instruction.strip(), asked.time_limit, asked.min_duration, statements)
 
     def __post_init__(self) -> None:
         """Refuses with ValueError what nothing can be started with."""
         if self.instruction:
             validate_instruction(self.instruction)
+        parse_statements(self.statements)
         if not (math.isfinite(self.time_limit) and self.time_limit >= 0.0):
             raise ValueError(
                 f"time_limit is {self.time_limit}; expected seconds, or 0 for the manager's."
@@ -221,6 +227,8 @@ class ManagedEpisode:
             progress=math.nan if last is None else last.progress,
             success_score=math.nan if last is None else last.success_score,
             stop_actions_done=all(result.done for result in self.stop_results),
+            stage="" if last is None else last.stage,
+            stage_progress=math.nan if last is None else last.stage_progress,
         )
 
     def _timeout(self) -> tuple[str, str]:

@@ -73,7 +73,7 @@ class ManagerOutputs:
 
         Args:
             episode: the running one.
-            event: `EpisodeEvent.FAULT` or `RECOVERED`.
+            event: `EpisodeEvent.FAULT`, `RECOVERED`, `CHANGED` or `STAGE`.
             reason: for which an episode would end by it.
             detail: one sentence.
         """
