@@ -29,6 +29,8 @@ FLATNESS = (
 """Model, pairs kept at most (512 are never reached, and the cache grows with the episode), goal."""
 ALL_PAIRS = 128
 """Pairs kept at most where nothing is to be dropped: twice those of the longest episode."""
+STATEMENTS = [f"the gripper holds the cube number {number} above the table" for number in range(8)]
+STATEMENT_COUNTS = (1, 2, 4, 8)
 LAST_GOALS = {64: ">= 13", 128: ">= 25"}
 PREFIX_GOALS = {16: ">= 6", 32: ">= 10"}
 
@@ -43,6 +45,7 @@ def measure(results: Results, *, quick: bool = False) -> None:
     for count in (4,) if quick else (16, 32):
         prefixes_against_naive(results, scorer, 8 if quick else 64, count)
     peers(results, scorer, 8 if quick else 45)
+    statements_beside_the_task(results, scorer, 4 if quick else 16)
     host_overhead(results, scorer, 4 if quick else 16)
     for name, config, bound, goal in FLATNESS:
         kept = random_scorer(config, device="cpu", frame_size=SIZE, max_pairs=4 if quick else bound)
@@ -126,6 +129,31 @@ def prefixes_against_naive(
         group = f"(d) {prefixes} prefixes of {frames} frames{spacing}"
         goal = "" if spacing else PREFIX_GOALS.get(prefixes, "")
         results.add(group, "naive / score_prefixes", taken["naive"] / taken["together"], "x", goal)
+
+
+def statements_beside_the_task(results: Results, scorer: LocalScorer, pairs: int) -> None:
+    """An episode that is asked so many more questions at each pair, against the task alone."""
+    video, stamps = random_video(2 * pairs, scorer.frame_size)
+    last: dict[str, float] = {}
+
+    def play(texts: list[str]) -> None:
+        session = scorer.start()
+        for index in range(0, 2 * pairs, 2):
+            session.append(video[index], stamps[index])
+            session.append(video[index + 1], stamps[index + 1])
+            scores = session.log_probs(texts)
+        last[texts[-1]] = float(scores[-1])
+
+    beside = {count: [TASK, *STATEMENTS[:count]] for count in (0, *STATEMENT_COUNTS)}
+    taken = in_turns({str(count): partial(play, texts) for count, texts in beside.items()})
+    group = f"(f) statements, {2 * pairs} frames"
+    for count in STATEMENT_COUNTS:
+        results.add(group, f"{count} beside the task / none", taken[str(count)] / taken["0"], "x")
+    asked_beside = dict(last)
+    for count in STATEMENT_COUNTS:
+        play(beside[count][-1:])
+    worst = max(abs(last[text] - asked_beside[text]) for text in last)
+    results.add(group, "largest difference to one asked alone", worst, "nat", "<= 1e-5")
 
 
 def host_overhead(results: Results, scorer: LocalScorer, pairs: int) -> None:
