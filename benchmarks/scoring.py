@@ -45,7 +45,7 @@ def measure(results: Results, *, quick: bool = False) -> None:
     for count in (4,) if quick else (16, 32):
         prefixes_against_naive(results, scorer, 8 if quick else 64, count)
     peers(results, scorer, 8 if quick else 45)
-    statements_beside_the_task(results, scorer, 4 if quick else 16)
+    statements_beside_the_task(results, scorer, 2 if quick else 8)
     host_overhead(results, scorer, 4 if quick else 16)
     for name, config, bound, goal in FLATNESS:
         kept = random_scorer(config, device="cpu", frame_size=SIZE, max_pairs=4 if quick else bound)
@@ -145,7 +145,8 @@ def statements_beside_the_task(results: Results, scorer: LocalScorer, pairs: int
         last[texts[-1]] = float(scores[-1])
 
     beside = {count: [TASK, *STATEMENTS[:count]] for count in (0, *STATEMENT_COUNTS)}
-    taken = in_turns({str(count): partial(play, texts) for count, texts in beside.items()})
+    plays = {str(count): partial(play, texts) for count, texts in beside.items()}
+    taken = in_turns(plays, rounds=2)
     group = f"(f) statements, {2 * pairs} frames"
     for count in STATEMENT_COUNTS:
         results.add(group, f"{count} beside the task / none", taken[str(count)] / taken["0"], "x")
