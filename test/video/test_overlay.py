@@ -170,3 +170,23 @@ def test_text_beyond_the_picture_is_cut_off():
     draw_text(canvas, "a long line of text", (10, 2), 24, (255, 0, 0))
     assert canvas[2:, 10:, 0].any() and not canvas[:, :10].any() and not canvas[..., 1:].any()
     draw_text(canvas, "elsewhere", (100, 100), 24, (255, 0, 0))
+
+
+def test_stages_are_bands_over_the_curve_those_that_held_and_the_running_one():
+    plain = draw_overlay(camera(), state(0.2))
+    stages = (("grasp", 0.0), ("place", 6.0))
+    drawn = draw_overlay(camera(), state(0.2, stages=stages))
+    rows = np.flatnonzero((drawn != plain).any(axis=(1, 2)))
+    held, running = near(drawn, SUCCESS)[rows[1]], near(drawn, PROGRESS)[rows[1]]
+    assert held.sum() == pytest.approx(running.sum() * 6.0 / 5.5, abs=8)
+    assert np.flatnonzero(held).max() < np.flatnonzero(running).min()
+    over = draw_overlay(camera(), state(0.2, stages=(*stages, ("", 11.0))))
+    assert not near(over, PROGRESS)[rows[1]].any()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_any_names_and_times_of_stages_are_drawn(size):
+    many = tuple((f"a\nlong name {k} " + "x" * 40, 0.7 * k) for k in range(16))
+    for stages in (many, (("late", 11.5),), (("", 0.0),)):
+        assert draw_overlay(camera(*size), state(stages=stages)).shape == (*size, 3)
+    assert draw_overlay(camera(*size), OverlayState(stages=many)).shape == (*size, 3)

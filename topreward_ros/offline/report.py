@@ -39,6 +39,8 @@ class LoggedReading:
         reward_form: `difference` or `exp_clip`.
         censored: whether the log-prob is none because the service tells the most probable tokens
             alone, and the answer is none of them.
+        stage: the running one; "" where there is none.
+        stage_progress: 0..1, of that.
     """
 
     stamp: float
@@ -56,6 +58,8 @@ class LoggedReading:
     progress_source: str = "running"
     reward_form: str = "difference"
     censored: bool = False
+    stage: str = ""
+    stage_progress: float = math.nan
 
 
 def model_label(model: str) -> str:

@@ -44,6 +44,8 @@ class OverlayState:
         success_time: seconds since the episode's start at which it was set.
         duration: seconds that the curve's axis is to cover, where the length is known.
         model: name of the model, or any short note, shown in a corner.
+        stages: names of the stages that ran, and seconds since the episode's start from which on
+            each did; "" where none runs any more. All but the last one have held.
     """
 
     instruction: str = ""
@@ -56,6 +58,7 @@ class OverlayState:
     duration: float | None = None
     model: str = ""
     censored: bool = False
+    stages: Sequence[tuple[str, float]] = field(default=())
 
 
 def draw_overlay(image: NDArray[np.uint8], state: OverlayState) -> NDArray[np.uint8]:
@@ -129,13 +132,14 @@ def _draw_curve(
     for part in (0.0, 0.5, 1.0):
         y = round(bottom + (top - bottom) * part)
         cv2.line(canvas, (left, y), (right, y), TRACK, hair, cv2.LINE_AA)
+    _draw_stages(canvas, state, box, scale)
     times = np.asarray(state.times, float)
     values = np.clip(np.asarray(state.progress, float), 0, 1)
     known = np.isfinite(values) & np.isfinite(times)
     times, values = times[known], values[known]
     if not times.size:
         return
-    axis = max(SHORTEST_AXIS, state.duration or 0.0, float(times[-1]))
+    axis = _axis(state)
     points = np.stack(
         [left + (right - left) * times / axis, bottom + (top - bottom) * values], axis=-1
     )
@@ -150,6 +154,32 @@ def _draw_curve(
     end, radius = tuple(fixed[-1].tolist()), 4.5 * scale * 16
     cv2.circle(canvas, end, round(radius * 1.6), NIGHT, -1, cv2.LINE_AA, 4)
     cv2.circle(canvas, end, round(radius), INK, -1, cv2.LINE_AA, 4)
+
+
+def _axis(state: OverlayState) -> float:
+    """Returns the seconds that the curve's axis covers."""
+    return max(SHORTEST_AXIS, state.duration or 0.0, float(state.times[-1]))
+
+
+def _draw_stages(
+    canvas: NDArray[np.uint8], state: OverlayState, box: tuple[int, int, int, int], scale: float
+) -> None:
+    """Draws the stages as bands along the top of a box: those that have held, and the running."""
+    if not len(state.times) or not state.stages:
+        return
+    left, top, right, _ = box
+    ends = [*(begin for _, begin in state.stages[1:]), float(state.times[-1])]
+    for number, ((name, begin), end) in enumerate(zip(state.stages, ends, strict=True)):
+        if not name:
+            continue
+        first, last = (round(left + (right - left) * t / _axis(state)) for t in (begin, end))
+        colour = PROGRESS if number == len(state.stages) - 1 else SUCCESS
+        cv2.line(
+            canvas, (first, top), (max(first, last - 2), top), colour, max(2, round(4 * scale))
+        )
+        size = round(12 * scale)
+        for line in wrap(_printable(name), size, max(0, last - first), 1):
+            draw_text(canvas, line, (first, top + round(4 * scale)), size, INK)
 
 
 def _visible(x: NDArray[np.float64]) -> NDArray[np.intp]:

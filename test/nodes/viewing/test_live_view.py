@@ -182,3 +182,17 @@ def test_what_is_unknown_leaves_a_gap_in_the_curve_and_is_not_low() -> None:
     text = curve([*known[:2], CENSORED, known[2]]).plain
     foot = text.rstrip("\n").splitlines()[-1]
     assert foot[9:] == f"▁█{' '}█"
+
+
+def test_the_running_stage_is_shown_with_how_far_it_is() -> None:
+    """Nothing of it where no stages are given."""
+    view, console = live()
+    view.show_reading(READING)
+    assert "stage" not in shown(view, console)
+    staged = dataclasses.replace(READING, stage="grasp", stage_progress=0.25)
+    view.show_reading(staged)
+    assert "grasp 0.25" in shown(view, console)
+    output = io.StringIO()
+    with PlainView("demo model", "put it there", output) as plain:
+        plain.show_reading(staged)
+    assert "stage grasp 0.25" in output.getvalue()

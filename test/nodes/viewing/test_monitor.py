@@ -80,3 +80,16 @@ def test_what_is_censored_stays_so_on_its_way_to_monitor_and_overlay():
     for message.censored in (True, False):
         watched.take_reading(message)
         assert logged(message).censored is watched.state().censored is message.censored
+
+
+def test_stages_come_to_monitor_and_overlay_in_their_order():
+    watched = WatchedEpisode()
+    for index, stage in enumerate(["grasp", "grasp", "place", ""]):
+        message = RewardStamped(episode_id="a", stage=stage, stage_progress=0.25)
+        message.header.stamp.sec = 1_700_000_000 + index
+        message.episode_time = float(index)
+        watched.take_reading(message)
+        assert (logged(message).stage, logged(message).stage_progress) == (stage, 0.25)
+    assert watched.state().stages == (("grasp", 0.0), ("place", 2.0), ("", 3.0))
+    watched.take_reading(RewardStamped(episode_id="b"))
+    assert watched.state().stages == ()

@@ -155,4 +155,6 @@ def logged(message: RewardStamped) -> LoggedReading:
         progress_source=message.progress_source,
         reward_form=message.reward_form,
         censored=message.censored,
+        stage=message.stage,
+        stage_progress=message.stage_progress,
     )

@@ -121,9 +121,10 @@ class PlainView:
             "log-prob censored   " if reading.censored else f"log-prob {reading.log_prob:7.3f} nat",
             f"reward {reading.reward:+6.3f}",
             f"latency {reading.latency * 1e3:5.0f} ms",
+            f"stage {stage_label(reading)}" if reading.stage else "",
             "SUCCESS" if reading.success else "",
         ]
-        self._write("  ".join(cells).rstrip())
+        self._write("  ".join(filter(None, cells)))
 
     def show_picture(self, picture: NDArray[np.uint8]) -> None:
         """Shows nothing: pictures are no text."""
@@ -233,6 +234,8 @@ def _gauges(last: LoggedReading | None, success_time: float | None) -> Renderabl
     reward = printable(f"{last.reward:+7.3f} ({last.reward_form})")
     sign = "green" if last.reward > 0 else "red" if last.reward < 0 else "dim"
     table.add_row("reward", Text(reward, style=sign))
+    if last.stage:
+        table.add_row("stage", Text(printable(stage_label(last))))
     table.add_row("success", _success(last, success_time))
     waiting = f", {last.pending_frames} frames wait" if last.pending_frames > 1 else ""
     table.add_row(
@@ -242,6 +245,11 @@ def _gauges(last: LoggedReading | None, success_time: float | None) -> Renderabl
     )
     table.add_row("time", f"{last.episode_time:5.1f} s, {last.frames} frames seen by the model")
     return table
+
+
+def stage_label(reading: LoggedReading) -> str:
+    """Returns the running stage and how far it is."""
+    return f"{reading.stage} {reading.stage_progress:.2f}"
 
 
 def _log_prob(reading: LoggedReading) -> str:

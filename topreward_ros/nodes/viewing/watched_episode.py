@@ -27,6 +27,8 @@ class WatchedEpisode:
             del self._times[1::2], self._progress[1::2]
         self._times.append(message.episode_time)
         self._progress.append(message.progress)
+        if message.stage != (self._stages[-1][0] if self._stages else ""):
+            self._stages.append((message.stage, message.episode_time))
         self._last = message
         self._ended = ""
         if message.success and self._success_time is None:
@@ -60,6 +62,7 @@ class WatchedEpisode:
             success_time=self._success_time,
             model=note,
             censored=bool(last and last.censored),
+            stages=tuple(self._stages),
         )
 
     def _begin(self, episode_id: str, instruction: str) -> None:
@@ -67,6 +70,7 @@ class WatchedEpisode:
         self._instruction = instruction
         self._times: list[float] = []
         self._progress: list[float] = []
+        self._stages: list[tuple[str, float]] = []
         self._last: RewardStamped | None = None
         self._success_time: float | None = None
         self._ended = self._concluded = ""
