@@ -48,6 +48,8 @@ float64 latency
 float64 model_time
 uint32 pending_frames
 string model
+string stage
+float64 stage_progress
 """,
 }
 """The fields of msg/*.msg, which is not installed where there is no ROS."""

@@ -8,7 +8,7 @@ from typing import Any
 from topreward_ros.episode import Reading
 from topreward_ros.method.progress import EpisodeProgress, episode_progress
 
-NO_LABEL = {"model_time", "stall"}
+NO_LABEL = {"model_time", "stall", "statements"}
 """What differs from run to run, and what is for a running robot alone."""
 COLUMNS = tuple(field.name for field in fields(Reading) if field.name not in NO_LABEL)
 

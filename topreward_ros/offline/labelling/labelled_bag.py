@@ -231,4 +231,6 @@ def _message(
         model_time=0.0,
         pending_frames=0,
         model=model,
+        stage=reading.statements.stage,
+        stage_progress=reading.statements.stage_progress,
     )
