@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def reading(tenth: int, index: int, late: float = 0.33, **values: Any) -> tuple[
         log_prob=-1.0 - index, censored=False, progress=index / 10, progress_source="running",
         reward=0.5 + index, reward_form="difference", success_score=-1.0, success_threshold=-2.0,
         success=False, success_holds=False, latency=late, model_time=late / 2, pending_frames=0,
-        model="demo",
+        model="demo", stage="", stage_progress=math.nan,
     )  # fmt: skip
     message = types[READING_TYPE](**{**vars(message), **values})
     return stamp + ARRIVAL + round(late * NANO), READINGS, message
