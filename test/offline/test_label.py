@@ -229,3 +229,28 @@ def test_what_cannot_be_labelled_gives_one_sentence(checkpoint, video, arguments
     error = capsys.readouterr().err
     assert reason in error
     assert "Traceback" not in error
+
+
+def test_statements_are_columns_beside_the_readings(checkpoint, video, tmp_path, capsys):
+    plain, output = tmp_path / "plain.csv", tmp_path / "labels.csv"
+    arguments = [str(video), "--instruction", "go", "--model", checkpoint, "--output"]
+    stages = ["grasp | stage | -999 | the gripper holds it", "place | stage | it lies there"]
+    assert main([*arguments, str(plain)]) == 0
+    assert main([*arguments, str(output), "--statements", *stages]) == 0
+    rows, alone = (list(csv.DictReader(file.open())) for file in (output, plain))
+    for row, same in zip(rows, alone, strict=True):
+        assert float(row["log_prob"]) == pytest.approx(float(same["log_prob"]), abs=1e-5)
+    assert [row["stage"] for row in rows] == ["grasp"] * 4 + ["place"] * 2
+    assert [row["grasp.held"] for row in rows] == ["False"] * 4 + ["True"] * 2
+    expected = [
+        reading.log_prob
+        for reading in score_recording(
+            load_scorer(checkpoint), open_recording(video), "it lies there"
+        )
+    ]
+    assert [float(row["place.log_prob"]) for row in rows] == pytest.approx(expected, abs=1e-5)
+    assert "grasp.held" not in alone[0]
+    for wrong, why in ((["x"], "has 1 part(s)"), ([stages[0], "--bag", "b"], "goes with no --bag")):
+        with pytest.raises(SystemExit):
+            main([*arguments, str(output), "--statements", *wrong])
+        assert why in capsys.readouterr().err

@@ -23,6 +23,7 @@ from rich.progress import (
 from topreward_ros.commands import INTERRUPTED
 from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.method.statements import FORM, StatementError, parse_statements
 from topreward_ros.models.served.address import is_chat_api
 from topreward_ros.offline.episodes.opening import SingleRecording, open_source
 from topreward_ros.offline.labelling.cluster import add_cluster, check_cluster
@@ -73,6 +74,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add(
         "--reward-form", choices=[form.value for form in RewardForm], default="exp_clip",
         help="(default: %(default)s, the paper's; that of reward_node is difference)",
+    )  # fmt: skip
+    add(
+        "--statements", nargs="+", default=[], metavar="STATEMENT",
+        help=f"asked about beside the task, in columns of the CSV: {FORM} (as in reward_node)",
     )  # fmt: skip
     add("--output", type=Path, help="CSV file of readings; default for one recording: print")
     add(
@@ -125,6 +130,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     options = parser.parse_args(arguments)
     if options.prompt_form is None and not is_chat_api(options.model):
         options.prompt_form = PromptForm.RAW.value  # as reward_node has it
+    try:
+        parse_statements(options.statements)
+    except StatementError as error:
+        parser.error(str(error))
+    if options.statements and options.bag:
+        parser.error("--statements fills columns of the CSV, and goes with no --bag")
     if options.split and not options.bag:
         parser.error("--split is how --bag writes; give both, or neither")
     files = (options.output, options.progress, options.weights, options.rrd)

@@ -18,8 +18,15 @@ def write_csv(episodes: Iterable[EpisodeLabels], file: TextIO, *, named: bool) -
         named: whether a first column names the episode.
     """
     writer = csv.writer(file)
-    writer.writerow((*(["episode"] if named else []), *COLUMNS))
+    first = ["episode"] if named else []
+    beside: list[str] | None = None
     for labels in episodes:
+        if beside is None:  # the same for all: they are labelled with the same options
+            beside = list(labels.beside)
+            writer.writerow([*first, *COLUMNS, *beside])
         name = [labels.name] if named else []
-        for reading in labels.readings:
-            writer.writerow([*name, *(getattr(reading, column) for column in COLUMNS)])
+        for index, reading in enumerate(labels.readings):
+            own = [getattr(reading, column) for column in COLUMNS]
+            writer.writerow([*name, *own, *(labels.beside[column][index] for column in beside)])
+    if beside is None:
+        writer.writerow([*first, *COLUMNS])

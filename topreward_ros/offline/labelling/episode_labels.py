@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from topreward_ros.episode import Reading
 from topreward_ros.method.progress import EpisodeProgress, episode_progress
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from topreward_ros.method.statement_states import StatementStates
+
 NO_LABEL = {"model_time", "stall", "statements"}
 """What differs from run to run, and what is for a running robot alone."""
-COLUMNS = tuple(field.name for field in fields(Reading) if field.name not in NO_LABEL)
+COLUMNS = tuple(one.name for one in fields(Reading) if one.name not in NO_LABEL)
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class EpisodeLabels:
         readings: in order of time, as the live node would publish them; without model times.
         notes: sentences on what was left out.
         frame_ids: coordinate frame of each reading's newest picture.
+        beside: what was asked beside the task: by column, one value a reading.
     """
 
     name: str
@@ -30,6 +36,7 @@ class EpisodeLabels:
     readings: tuple[Reading, ...]
     notes: tuple[str, ...] = ()
     frame_ids: tuple[str, ...] = ()
+    beside: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def stamps(self) -> list[float]:
@@ -49,6 +56,7 @@ class EpisodeLabels:
             "readings": [[getattr(each, name) for name in COLUMNS] for each in self.readings],
             "notes": self.notes,
             "frame_ids": self.frame_ids,
+            "beside": self.beside,
         }
 
     @classmethod
@@ -59,4 +67,24 @@ class EpisodeLabels:
             for row in told["readings"]
         )
         notes, frame_ids = tuple(told["notes"]), tuple(told["frame_ids"])
-        return cls(told["name"], told["instruction"], readings, notes, frame_ids)
+        beside = told.get("beside", {})  # labels of before have none
+        return cls(told["name"], told["instruction"], readings, notes, frame_ids, beside)
+
+
+def statement_columns(states: Sequence[StatementStates]) -> dict[str, list[Any]]:
+    """Returns the columns of an episode's statements, none where none were asked.
+
+    Args:
+        states: of its readings, in order.
+    """
+    if not states or not states[0].each:
+        return {}
+    columns: dict[str, list[Any]] = {
+        "stage": [one.stage for one in states],
+        "stage_progress": [one.stage_progress for one in states],
+    }
+    for index, first in enumerate(states[0].each):
+        for value in ("log_prob", "progress", "threshold", "held"):
+            name = f"{first.statement.name}.{value}"
+            columns[name] = [getattr(one.each[index], value) for one in states]
+    return columns

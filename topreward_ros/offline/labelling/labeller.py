@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from topreward_ros.episode import Episode, Reading
-from topreward_ros.episode_settings import task_settings
+from topreward_ros.episode_settings import asked_statement, task_settings
 from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.reward import RewardForm
+from topreward_ros.method.statements import parse_statements
 from topreward_ros.method.unknown_scores import unknown_scores
-from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
+from topreward_ros.offline.labelling.episode_labels import EpisodeLabels, statement_columns
 from topreward_ros.offline.labels import recorded_frames
 from topreward_ros.offline.scoring_options import (
     detector_settings,
@@ -83,7 +84,12 @@ class Labeller:
             self._calibration,
             instruction,
         )
-        notes: list[str] = [warning] if warning else []
+        asked = [
+            asked_statement(self.scorer, self.intake, self._detector, self._calibration, one)
+            for one in parse_statements(options.statements)
+        ]
+        settings = replace(settings, statements=tuple(one for one, _ in asked))
+        notes: list[str] = [said for said in (warning, *(said for _, said in asked)) if said]
         frames = self._frames(recording, notes)
         for note in notes:
             self._say(note)
@@ -103,7 +109,10 @@ class Labeller:
         if unknown := unknown_scores([[one.log_prob for one in readings]], censored=censored):
             notes.append(f"{name}: {unknown}")
             self._say(notes[-1])
-        return EpisodeLabels(name, instruction, tuple(readings), tuple(notes), tuple(frame_ids))
+        beside = statement_columns([reading.statements for reading in readings])
+        return EpisodeLabels(
+            name, instruction, tuple(readings), tuple(notes), tuple(frame_ids), beside
+        )
 
     def _frames(self, recording: Recording, notes: list[str]) -> list[Frame]:
         """Returns all frames up to a jump of time, and notes what was left out."""
