@@ -80,13 +80,14 @@ def test_what_two_nodes_tell_of_an_episode_is_one_with_the_label_that_somebody_g
     assert stamps(first)[-1] == 6.0
 
 
-def test_what_the_model_said_of_the_outcome_is_no_label_to_hold_it_against(tmp_path):
+@pytest.mark.parametrize("reason", ["timeout", "failure"])
+def test_what_the_model_said_of_the_outcome_is_no_label_to_hold_it_against(tmp_path, reason):
     path = bag(
         tmp_path / "bag",
         told(0.05, "started", "aaa"),
         told(1.05, "stopped", "aaa", outcome="success", termination_reason="success", duration=1.0),
         told(1.07, "started", "bbb"),
-        told(2.0, "stopped", "bbb", outcome="failure", termination_reason="timeout", duration=0.9),
+        told(2.0, "stopped", "bbb", outcome="failure", termination_reason=reason, duration=0.9),
     )
     source = open_source(path)
     assert [each.success for each in source] == [None, None]

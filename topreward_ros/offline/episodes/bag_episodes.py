@@ -44,7 +44,7 @@ class BagEpisodes(EpisodeSource):
         if judged := sum(one.judged for one in kept if one.success is None):
             notes.append(
                 f"{path}: the outcome of {judged} episode(s) is what the model itself said "
-                "(success, timeout), and no label."
+                "(success, timeout, failure), and no label."
             )
         self._episodes = [_delimited(path, one, kept, notes) for one in kept]
         self.notes = tuple(notes)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STARTED, STOPPED = "started", "stopped"
 LABELS = {"success": True, "failure": False}
 """What an outcome says of the task."""
-MODELS_OWN = ("success", "timeout")
+MODELS_OWN = ("success", "timeout", "failure")
 """Reasons for an end whose outcome is what the model said; no label to hold a model against."""
 INSTRUCTION_CHANGED, CLOCK_JUMP = "instruction_changed", "clock_jump"
 AT_ONCE = 100_000_000
