@@ -13,6 +13,7 @@ import pytest
 from full_disk import full_disk
 from PIL import Image
 
+from topreward_ros.offline.curve import draw_curve
 from topreward_ros.offline.film import overlaid, write_film
 from topreward_ros.offline.frame_log import FrameLog
 from topreward_ros.offline.report import EpisodeReport, LoggedReading, ReportError
@@ -229,3 +230,20 @@ def test_readings_without_a_number_are_counted_and_marked(tmp_path: Path, number
     write_report(report(plain), tmp_path / "other")
     drawn, other = (np.asarray(Image.open(tmp_path / p / "curve.png")) for p in (".", "other"))
     assert (drawn != other).any()
+
+
+def test_stages_are_bands_in_the_plot_and_in_the_film(tmp_path: Path) -> None:
+    names = ["grasped"] * 4 + ["placed"] * 4 + [""] * 3
+    staged = report([reading(k, stage=name) for k, name in enumerate(names)])
+    assert staged.stage_spans == [("grasped", 0.0, 2.0), ("placed", 2.0, 4.0)]
+    assert report().stage_spans == []
+    assert report([reading(0, stage="grasped")]).stage_spans == [("grasped", 0.0, 0.0)]
+    for name, one in (("plain", report()), ("staged", staged)):
+        draw_curve(one, tmp_path / f"{name}.png")
+    plain, drawn = (np.asarray(Image.open(tmp_path / f"{n}.png")) for n in ("plain", "staged"))
+    differs = (plain != drawn).any(axis=-1)
+    assert differs.any() and not differs[: len(plain) // 2].any()  # in the progress alone
+    pictures = [[picture for _, picture in overlaid(one)][-1] for one in (report(), staged)]
+    assert (pictures[0] != pictures[1]).any()
+    alike = report([reading(k, stage="") for k in range(11)])
+    assert ([p for _, p in overlaid(alike)][-1] == pictures[0]).all()

@@ -182,11 +182,22 @@ def _censored(panel: Axes, report: EpisodeReport) -> None:
 
 def _progress(panel: Axes, report: EpisodeReport) -> None:
     times, values = _series(report, "progress")
+    _stages(panel, report)
     panel.fill_between(times, values, color=PROGRESS, alpha=0.16, linewidth=0)
     panel.plot(times, values, color=PROGRESS, linewidth=2.2)
     panel.set_ylim(0.0, 1.06)
     panel.set_yticks([0.0, 0.5, 1.0])
     panel.set_ylabel(f"progress (0..1)\n{report.readings[-1].progress_source}")
+
+
+def _stages(panel: Axes, report: EpisodeReport) -> None:
+    """Tints the time of every second stage and writes the names of all that have run."""
+    for number, (name, start, end) in enumerate(report.stage_spans):
+        if number % 2:
+            panel.axvspan(start, end, color=MUTED, alpha=0.12, linewidth=0, zorder=0)
+        panel.axvline(end, color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
+        panel.text((start + end) / 2, 1.02, name, fontsize=8, color=INK, ha="center", va="top",
+                   parse_math=False, clip_on=True)  # fmt: skip
 
 
 def _reward(panel: Axes, report: EpisodeReport) -> None:

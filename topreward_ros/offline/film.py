@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import av
 from PIL import Image
 
+from topreward_ros.offline.report import stage_changes
 from topreward_ros.video.overlay import OverlayState, draw_overlay
 from topreward_ros.video.resizing import resize
 
@@ -113,6 +114,7 @@ def _state(report: EpisodeReport, known: int) -> OverlayState:
         duration=report.duration,
         model=report.model_label,
         censored=bool(last and last.censored),
+        stages=stage_changes(shown),
     )
 
 

@@ -62,6 +62,22 @@ class LoggedReading:
     stage_progress: float = math.nan
 
 
+def stage_changes(readings: Sequence[LoggedReading]) -> list[tuple[str, float]]:
+    """Returns the stages as they ran, with s since the episode's start from which on each did.
+
+    Args:
+        readings: in time order.
+
+    Returns:
+        None where no stage ever ran; "" stands where none runs any more.
+    """
+    changes: list[tuple[str, float]] = []
+    for each in readings:
+        if each.stage != (changes[-1][0] if changes else ""):
+            changes.append((each.stage, each.episode_time))
+    return changes
+
+
 def model_label(model: str) -> str:
     """Returns how a model is called before people; the demo model never goes by another name."""
     return "demo model" if model == "demo" else model
@@ -109,6 +125,14 @@ class EpisodeReport:
     def success_time(self) -> float | None:
         """S since the episode's start at which success latched; None where it never did."""
         return next((each.episode_time for each in self.readings if each.success), None)
+
+    @property
+    def stage_spans(self) -> list[tuple[str, float, float]]:
+        """Name, begin and end (s since the episode's start) of each stage that has run."""
+        changes = stage_changes(self.readings)
+        ends = [*(begin for _, begin in changes[1:]), self.readings[-1].episode_time]
+        spans = zip(changes, ends, strict=False)
+        return [(name, begin, end) for (name, begin), end in spans if name]
 
     @property
     def duration(self) -> float:
