@@ -26,6 +26,7 @@ from warm_processes import WarmProcess
 
 from topreward_ros.method.calibration import CalibrationMismatch, ScoringSetup
 from topreward_ros.method.calibration_file import load_calibration
+from topreward_ros.method.statements import parse_statements
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.offline.calibrate import main
 from topreward_ros.offline.labelled_recordings import (
@@ -36,6 +37,7 @@ from topreward_ros.offline.labelled_recordings import (
 )
 from topreward_ros.offline.recording_digest import recording_digest
 from topreward_ros.offline.score_file import ScoreFile
+from topreward_ros.video.intake import IntakeSettings
 from topreward_ros.video.recordings.opening import open_recording
 
 TASK = "put the red cube"
@@ -537,3 +539,33 @@ def test_help_shows_the_labels_file_and_examples(capsys):
     assert "confidence is that of each instruction by itself, not of all of them" in " ".join(
         shown.split()
     )
+
+
+def test_one_file_holds_a_task_and_statements_of_the_same_recordings(
+    checkpoint, episodes, tmp_path
+):
+    """Each statement is labelled by itself: a line for each recording and text."""
+    from topreward_ros.episode_settings import asked_statement
+    from topreward_ros.models.checkpoints.loading import load_scorer
+
+    texts, kept = (TASK, "put red cube"), range(FAILURES - 1, FAILURES + 2)
+    rows = [
+        (episodes / f"episode_{seed:03d}", text, int(seed >= FAILURES))
+        for text in texts
+        for seed in kept
+    ]
+    arguments = [str(write_labels(tmp_path, rows)), *model_arguments(checkpoint), *WEAK]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    calibration = load_calibration(tmp_path / "out" / "calibration.yaml")
+    assert [task.instructions for task in calibration.tasks] == [(text,) for text in texts]
+    scorer = load_scorer(str(checkpoint), device="cpu", frame_size=(64, 64))
+    given = (scorer, IntakeSettings(sample_rate=2.0), SuccessSettings(), calibration)
+    for task, text in zip(calibration.tasks, texts, strict=True):
+        (statement,) = parse_statements([f"it | failure | {text}"])
+        judged, warning = asked_statement(*given, statement)
+        assert judged.success.threshold == task.threshold and not warning
+        assert judged.success.max_time == task.longest_failure
+        assert (judged.progress.floor, judged.progress.ceiling) == (task.floor, task.ceiling)
+    (unknown,) = parse_statements(["it | failure | drop the cube"])
+    judged, warning = asked_statement(*given, unknown)
+    assert judged.success.threshold is None and "ends no episode" in warning
