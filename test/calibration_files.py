@@ -38,7 +38,16 @@ def write_calibration(
         "motion_threshold": 4.0,
         **other,
     }
-    task = TaskCalibration(
+    task = calibrated_task(instructions, threshold, longest_failure)
+    save_calibration(Calibration(ScoringSetup(**setup), SuccessSettings(), (task,)), path)
+    return str(path)
+
+
+def calibrated_task(
+    instructions: Sequence[str], threshold: float = THRESHOLD, longest_failure: float = 30.0
+) -> TaskCalibration:
+    """One task, or statement, as it was calibrated."""
+    return TaskCalibration(
         instructions=tuple(instructions),
         floor=FLOOR,
         ceiling=CEILING,
@@ -52,5 +61,3 @@ def write_calibration(
         auc=Interval(0.95, 0.9, 0.99),
         longest_failure=longest_failure,
     )
-    save_calibration(Calibration(ScoringSetup(**setup), SuccessSettings(), (task,)), path)
-    return str(path)

@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from calibration_files import calibrated_task
 from checkpoints import write_qwen3_vl
 
 from topreward_ros.episode import Episode
 from topreward_ros.episode_settings import EpisodeSettings, asked_statement
+from topreward_ros.method.calibration import Calibration, ScoringSetup
 from topreward_ros.method.progress import CalibratedProgress
 from topreward_ros.method.prompt import InstructionError
 from topreward_ros.method.reward import RewardForm
@@ -270,15 +272,28 @@ def test_another_instruction_starts_the_statements_anew(scorer):
     assert not play(episode, 2, T0 + 4.0)[-1].statements.each[0].held
 
 
-def test_a_failure_has_no_other_threshold_than_its_own_or_a_calibrations(scorer, monkeypatch):
+def test_a_failure_ends_an_episode_only_by_a_calibrated_threshold_or_a_stricter_one(
+    scorer, monkeypatch
+):
     monkeypatch.setattr(scorer, "success_threshold", -3.0)
     intake = IntakeSettings(sample_rate=scorer.sample_rate, motion_threshold=None)
     monkeypatch.setattr(scorer, "motion_threshold", None)
-    kinds = parse_statements(["s | stage | a", "f | failure | b", "o | failure | -1 | c"])
-    made = [asked_statement(scorer, intake, SuccessSettings(-9.0), None, one) for one in kinds]
-    assert [one.success.threshold for one, _ in made] == [-3.0, None, -1.0]
-    assert [warning for _, warning in made][::2] == ["", ""]
-    assert made[1][1] == (
-        "The failure 'f' has no threshold, neither its own nor a calibration's: it is published, "
-        "and ends no episode."
-    )
+    kinds = parse_statements(
+        ["s | stage | a", "f | failure | b", "o | failure | -1 | c", "k | failure | d",
+         "strict | failure | -1 | e", "lax | failure | -9 | g"]
+    )  # fmt: skip
+    setup = ScoringSetup("m", "f", "raw", SIZE, 2.0, 1, "row", 0.5, 64, "local")
+    tasks = tuple(calibrated_task([text], -2.0) for text in "deg")
+    known = Calibration(setup, SuccessSettings(), tasks)
+    expected = {
+        None: ([-3.0, None, -1.0, None, -1.0, -9.0], [False] * 6),
+        known: ([None, None, -1.0, -2.0, -1.0, -9.0], [False] * 3 + [True, True, False]),
+    }
+    for calibration, (thresholds, ends) in expected.items():
+        made = [asked_statement(scorer, intake, SuccessSettings(-9.0), calibration, one)
+                for one in kinds]  # fmt: skip
+        assert [one.success.threshold for one, _ in made] == thresholds
+        assert [one.ends for one, _ in made] == ends
+        told = ["has no calibrated threshold" in warning for _, warning in made]
+        assert told == [False, *(not one for one in ends[1:])]
+    assert "bound on false stops does not hold" in made[-1][1]

@@ -92,7 +92,8 @@ def asked_statement(
     """Returns a statement as an episode asks it, and a warning or "".
 
     Its threshold is its own, or a calibration's that knows its text, or, unless it is a failure,
-    the model's; the task's counts for the task alone. A failure without one never holds.
+    the model's; the task's counts for the task alone. A failure ends the episode only by a
+    calibrated threshold, or by its own where that is no lower.
 
     Args:
         scorer: the model.
@@ -105,15 +106,17 @@ def asked_statement(
     settings, warning = task_settings(
         scorer, intake, own, RewardForm.DIFFERENCE, calibration, statement.text
     )
-    success, failure = settings.success, statement.role is Role.FAILURE
-    if failure and calibration is None and statement.threshold is None:
+    success, progress = settings.success, settings.progress
+    if statement.role is not Role.FAILURE:
+        warning = warning and f"Of the statement {statement.name!r}: {warning}"
+        return AskedStatement(statement, success, progress), warning
+    if progress is not None and not warning:
+        return AskedStatement(statement, success, progress, ends=True), ""
+    if statement.threshold is None and progress is None:
         # The model's own threshold was chosen on tasks, and to end an episode it is too little.
-        success, warning = replace(success, threshold=None), ""
-    if failure and success.threshold is None:
-        why = f" {warning}" if warning else ""
-        return AskedStatement(statement, success, settings.progress), (
-            f"The failure {statement.name!r} has no threshold, neither its own nor a "
-            f"calibration's: it is published, and ends no episode.{why}"
-        )
-    warning = warning and f"Of the statement {statement.name!r}: {warning}"
-    return AskedStatement(statement, success, settings.progress), warning
+        success = replace(success, threshold=None)
+    why = f" {warning}" if warning and calibration is not None else ""
+    return AskedStatement(statement, success, progress), (
+        f"The failure {statement.name!r} has no calibrated threshold: it is published, and ends no "
+        f"episode.{why}"
+    )

@@ -59,7 +59,11 @@ def tracker(*entries: str, threshold: float | None = -2.0) -> StatementTracker:
         for one in parse_statements(entries)
     ]
     statements = parse_statements(entries)
-    return StatementTracker(list(map(AskedStatement, statements, settings)))
+    asked = [
+        AskedStatement(one, judged, ends=one.role is Role.FAILURE)
+        for one, judged in zip(statements, settings, strict=True)
+    ]
+    return StatementTracker(asked)
 
 
 def play(judge: StatementTracker, rows: list[tuple[float, ...]], seen: tuple[int, ...] = ()):
@@ -95,3 +99,10 @@ def test_missing_readings_start_the_hold_anew():
     judge.interrupt()
     assert judge.update((-1.0,), 1.0, seen=True).failed is None
     assert judge.update((-1.0,), 2.0, seen=True).failed.statement.name == "dropped"
+
+
+def test_a_failure_that_ends_nothing_is_held_all_the_same():
+    (statement,) = parse_statements([DROPPED])
+    settings = SuccessSettings(-1.5, window=1, hold=1.0, min_duration=0.0)
+    states = play(StatementTracker([AskedStatement(statement, settings)]), [(-1.0,)] * 4)
+    assert states[-1].each[0].held and states[-1].failed is None

@@ -19,11 +19,14 @@ class AskedStatement:
         statement: as it was given.
         success: when it counts as held; by the rules of the task's success.
         progress: floor and ceiling from a calibration; None: what the episode has shown so far.
+        ends: whether its hold ends the episode: a failure's, by a calibrated threshold or a
+            stricter one.
     """
 
     statement: Statement
     success: SuccessSettings
     progress: CalibratedProgress | None = None
+    ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class StatementState:
         score: nat, mean of the last log-probs; NaN before the window is full.
         threshold: nat; None: it never counts as held.
         held: latched: the score stayed above the threshold for the hold.
+        ends: whether that ends the episode.
     """
 
     statement: Statement
@@ -47,6 +51,7 @@ class StatementState:
     score: float
     threshold: float | None
     held: bool
+    ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,8 @@ class StatementStates:
 
     @property
     def failed(self) -> StatementState | None:
-        """The first statement of role `failure` that has held."""
-        failures = (one for one in self.each if one.statement.role is Role.FAILURE)
-        return next((one for one in failures if one.held), None)
+        """The first failure that has held and ends the episode."""
+        return next((one for one in self.each if one.ends and one.held), None)
 
 
 class StatementTracker:
@@ -137,4 +141,5 @@ class StatementTracker:
             state.score,
             asked.success.threshold,
             state.success,
+            asked.ends,
         )

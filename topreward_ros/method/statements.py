@@ -31,7 +31,7 @@ class Role(str, Enum):
     STAGE = "stage"
     """A part of the task; stages follow each other in the order given."""
     FAILURE = "failure"
-    """What must not happen; where it has a threshold, its hold ends the episode."""
+    """What must not happen; by a calibrated threshold its hold ends the episode."""
 
 
 @dataclass(frozen=True)

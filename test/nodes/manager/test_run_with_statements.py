@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("torch")
 
+from calibration_files import write_calibration
 from manager_stack import NEVER, TASK, managed, succeeded
 
 from topreward_msgs.action import RunEpisode
@@ -17,8 +18,9 @@ HELD = "-999"
 """nat; a threshold that a random model's log-probs exceed: held after hold and least duration."""
 GRASP = f"grasp | stage | {HELD} | the gripper holds the red cube"
 PLACE = "place | stage | the red cube lies on the disc"
-DROPPED = f"dropped | failure | {HELD} | the red cube lies on the floor"
-FREE = "dropped | failure | the red cube lies on the floor"
+FLOOR = "the red cube lies on the floor"
+DROPPED = f"dropped | failure | {FLOOR}"
+FREE = f"dropped | failure | {HELD} | the red cube lies under the table"
 ACTIONS = {
     "stop_actions": ["arm", "other"],
     "arm.type": "trigger",
@@ -32,8 +34,15 @@ pytestmark = pytest.mark.usefixtures("context")
 
 
 @pytest.fixture(scope="module")
-def shared(model):
-    settings = {"success_threshold": NEVER, "frozen_check": False, "statements": [PLACE]}
+def shared(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("calibrations") / "it.yaml"
+    file = write_calibration(
+        model, path, ["something else", FLOOR], threshold=float(HELD), longest_failure=900.0
+    )
+    settings = {
+        "success_threshold": NEVER, "frozen_check": False, "statements": [PLACE],
+        "calibration_file": file,
+    }  # fmt: skip
     with managed(model, instruction=TASK, manager=ACTIONS, **settings) as stack:
         stack.robot.trigger("/statements/arm")
         stack.robot.trigger("/statements/other")
@@ -96,7 +105,7 @@ def test_the_next_episode_has_the_reward_nodes_own_statements_again(lab):
     assert not lab.happened("changed")
 
 
-def test_without_a_threshold_a_failure_ends_nothing(lab):
+def test_without_a_calibrated_threshold_a_failure_ends_nothing(lab):
     _, result = run(lab, FREE, time_limit=12.0)
     assert (result.termination_reason, result.stage) == ("timeout", "")
     assert math.isnan(result.stage_progress)

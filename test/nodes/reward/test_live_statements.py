@@ -9,8 +9,9 @@ import pytest
 
 pytest.importorskip("openai", reason="needs the extra `apis`")
 
+from calibration_files import write_calibration
 from chat_api_server import KEY, answer, chat_api
-from reward_stack import stack
+from reward_stack import stack, write_checkpoint
 
 from topreward_msgs.msg import Statements
 
@@ -89,18 +90,30 @@ def test_each_reading_tells_all_statements_and_the_running_stage(script, live):
     assert {event.event for event in live.events} == {"started"}
 
 
-def test_a_failure_that_holds_is_told_once_with_its_name(script, live):
-    script.values["on the floor"] = [-4.0, -1.0, -4.0, -1.0]
-    live.up(TASK)
-    play(live, 0, 9)
-    live.wait(lambda: live.named("fault"))
-    live.linger(0.2)
-    (fault,) = live.named("fault")
+def test_a_failure_that_holds_is_told_once_with_its_name(tmp_path):
+    model = write_checkpoint(tmp_path / "tiny")
+    text = "the red cube lies on the floor"
+    file = write_calibration(model, tmp_path / "it.yaml", [TASK, text], threshold=-100.0)
+    given = {"statements": [f"dropped | failure | {text}"], "calibration_file": file}
+    with stack(model, **given) as live:
+        live.up(TASK)
+        live.play(0, 9)
+        live.wait(lambda: live.named("fault"))
+        live.linger(0.2)
+        (fault,) = live.named("fault")
     assert fault.termination_reason == "failure"
-    assert fault.detail == (
-        "The failure 'dropped' holds, \"the red cube lies on the floor\": its score -1.00 nat "
-        "stayed above -1.50."
-    )
+    assert fault.detail.startswith(f"The failure 'dropped' holds, \"{text}\": its score -")
+    assert fault.detail.endswith(" nat stayed above -100.00.")
+
+
+def test_a_failure_with_a_threshold_that_nobody_calibrated_is_published_and_ends_nothing(
+    script, live
+):
+    script.values["on the floor"] = [-1.0]
+    live.up(TASK)
+    assert held(play(live, 0, 5)[-1]) == ["dropped"]
+    live.linger(0.2)
+    assert not live.named("fault")
 
 
 def test_a_stage_that_holds_before_its_turn_is_told_and_the_order_is_kept(script, live):
@@ -146,4 +159,4 @@ def test_a_failure_without_a_threshold_is_told_of_at_configure_and_ends_nothing(
         live.reset()
         live.play(7, 8)
     said = capfd.readouterr()
-    assert (said.err + said.out).count("The failure 'dropped' has no threshold") == 1
+    assert (said.err + said.out).count("The failure 'dropped' has no calibrated threshold") == 1
