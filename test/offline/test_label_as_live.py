@@ -112,6 +112,26 @@ def test_every_reading_of_a_replayed_bag_is_a_line_of_its_labels(
         assert {line["success"] for line in lines} == {"False", "True"}
 
 
+def test_stages_of_a_replayed_bag_are_those_of_its_labels(model, bag, tmp_path):
+    statements = [f"grasp | stage | {ALWAYS} | grasp the cube", "place | stage | place the cube"]
+    given = {**EVERY_FRAME[0], "statements": statements, "success_window": 1, "success_hold": 0.5}
+    readings, _ = live_readings(model, bag, given)
+    output = tmp_path / "labels.csv"
+    options = ["--model", str(model), "--device", "cpu", "--cameras", MAIN, WRIST, *EVERY_FRAME[1]]
+    command = [str(bag), "--instruction", TASK, *options, "--output", str(output)]
+    detector = ["--window", "1", "--hold", "0.5"]
+    assert main([*command, *detector, "--statements", *statements]) == 0
+    lines = list(csv.DictReader(output.open()))
+    assert len(lines) == len(readings)
+    for line, reading in zip(lines, readings, strict=True):
+        assert line["stage"] == reading.stage
+        assert float(line["stage_progress"]) == pytest.approx(
+            reading.stage_progress, abs=1e-5, nan_ok=True
+        )
+        assert float(line["log_prob"]) == pytest.approx(reading.log_prob, abs=1e-5)
+    assert {line["stage"] for line in lines} == {"grasp", "place"}
+
+
 def live_readings(model, bag, parameters):
     """What a real node publishes, every frame being scored, and how many images it refuses."""
     given = {"instruction": TASK, "reward_form": "exp_clip", **parameters}
