@@ -139,7 +139,8 @@ class StopActionSettings:
     )
     retries: int = parameter(2, "Further attempts after one that failed.", limits=(0, 100))
     when: tuple[str, ...] = parameter(
-        ("success", "timeout"), "Reasons for an episode's end with which the action runs."
+        ("success", "timeout", "failure"),
+        "Reasons for an episode's end with which the action runs.",
     )
 
 
