@@ -54,7 +54,7 @@ def _wide(results: Results, lengths: tuple[int, int]) -> None:
     """Measures the cost of a long video where a model's width weighs as in those of robots.
 
     What a new token costs goes with the width, and what it costs to look at a video's with their
-    number: in the demo model, 160 wide, the second is as large as the first.
+    number: in the demo model, which is 160 wide, the second shows.
     """
     with tempfile.TemporaryDirectory() as directory:
         write_wide_demo(Path(directory))
