@@ -33,6 +33,8 @@ CURVES = {
 NO_THRESHOLD, NOT_YET, DONE = "no threshold", "not yet", "success"
 STATES = {NO_THRESHOLD: (120, 120, 120), NOT_YET: (135, 149, 168), DONE: (46, 170, 110)}
 """Of the success flag, with their colours."""
+JITTER = 0.9
+"""Share of the period after which a camera's picture is due: one of that rate keeps every one."""
 JPEG_QUALITY = 85
 NANOSECONDS = 1e9
 

@@ -39,3 +39,11 @@ def resize(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
         return frame
     image = Image.fromarray(np.ascontiguousarray(frame))
     return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def within_width(picture: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    """Returns a picture, uint8 RGB (H, W, 3), made as narrow as `width` px where it is wider."""
+    height, own = picture.shape[:2]
+    if own <= width:
+        return picture
+    return resize(picture, (max(1, round(height * width / own)), width))

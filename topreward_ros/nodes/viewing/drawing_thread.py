@@ -20,7 +20,7 @@ from topreward_ros.nodes.viewing.episode_watch import logged
 from topreward_ros.nodes.viewing.rerun_viewer import Viewer
 from topreward_ros.offline.rerun_drawing import RerunDrawing
 from topreward_ros.video.image import ImageError, ImageMessage, decode, stamp_seconds
-from topreward_ros.video.resizing import resize
+from topreward_ros.video.resizing import within_width
 
 WAITING_PICTURES, WAITING = 60, 2000
 """How many may wait in all for a picture, or for anything else, to be taken too."""
@@ -174,14 +174,10 @@ class DrawingThread:
         if stamp < self._start - 1e-6:
             return
         try:
-            picture = decode(item.message)
+            picture = within_width(decode(item.message), self._max_width)
         except ImageError as error:
             self._say(item.camera, f"Camera {item.camera}: {error}")
             return
-        height, width = picture.shape[:2]
-        if width > self._max_width:
-            size = (max(1, round(height * self._max_width / width)), self._max_width)
-            picture = resize(picture, size)
         self._newest = max(self._newest, stamp)
         self._drawing.picture(item.camera, stamp, picture)
 

@@ -27,15 +27,14 @@ from topreward_ros.nodes.viewing.markers import episode_markers
 from topreward_ros.nodes.viewing.overlay_parameters import declare_parameters
 from topreward_ros.nodes.viewing.watched_cameras import WatchedCameras
 from topreward_ros.nodes.viewing.watched_episode import WatchedEpisode
+from topreward_ros.nodes.viewing.watching_parameters import KEPT_EVENTS
 from topreward_ros.printable import printable
 from topreward_ros.video.image import ImageError, decode
 from topreward_ros.video.mosaic import Layout, LayoutError, tile
 from topreward_ros.video.overlay import draw_overlay
-from topreward_ros.video.resizing import resize
+from topreward_ros.video.resizing import within_width
 
 QUEUE = 20
-KEPT_EVENTS = 10
-"""Of the manager: its stop actions are told after the end that is to be shown."""
 
 
 class OverlayNode(PrintableNode):
@@ -64,15 +63,13 @@ class OverlayNode(PrintableNode):
         self._changed = False
         self._overlay = self.create_publisher(Image, "~/overlay", 1)
         self._markers = self.create_publisher(MarkerArray, "~/markers", latched())
-        source = self._given.reward_node.rstrip("/")
+        given, source = self._given, self._given.source
         self.create_subscription(RewardStamped, f"{source}/reading", self._on_reading, QUEUE)
         # The newest event alone: an older one says nothing of what is to be shown now.
         self.create_subscription(EpisodeEvent, f"{source}/event", self._on_event, latched())
-        managers = f"{self._given.episode_manager.rstrip('/')}/episode_event"
         self.create_subscription(
-            EpisodeEvent, managers, self._on_managers_event, latched(KEPT_EVENTS)
+            EpisodeEvent, given.managers_events, self._on_managers_event, latched(KEPT_EVENTS)
         )
-        given = self._given
         self._cameras = WatchedCameras(
             self, source, given.own_cameras, given.transport, given.layout, self._on_image,
             on_change=self._pictures.clear,
@@ -139,7 +136,7 @@ class OverlayNode(PrintableNode):
         except LayoutError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             picture = pictures[0]
-        return _within(picture, self._given.max_width)
+        return within_width(picture, self._given.max_width)
 
 
 def image_message(picture: np.ndarray, header: Header) -> Image:
@@ -148,13 +145,6 @@ def image_message(picture: np.ndarray, header: Header) -> Image:
     message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
     message.data = array("B", picture.tobytes())
     return message
-
-
-def _within(picture: np.ndarray, max_width: int) -> np.ndarray:
-    height, width = picture.shape[:2]
-    if width <= max_width:
-        return picture
-    return resize(picture, (max(1, round(height * max_width / width)), max_width))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,29 +7,16 @@ from dataclasses import dataclass
 from rclpy.node import Node
 
 from topreward_ros.nodes.parameters import ParameterError, declare, parameter
+from topreward_ros.nodes.viewing.watching_parameters import WatchingParameters
 from topreward_ros.video.mosaic import Layout, LayoutError
 
 LONGEST_SIDE = 4096
 
 
 @dataclass(frozen=True)
-class OverlayParameters:
+class OverlayParameters(WatchingParameters):
     """Values of all parameters, read at the start; the descriptions are in the fields' metadata."""
 
-    reward_node: str = parameter(
-        "reward_node", "Name of the reward node; relative: in this namespace."
-    )
-    episode_manager: str = parameter(
-        "episode_manager", "Name of the manager, if there is one; relative: in this namespace."
-    )
-    cameras: tuple[str, ...] = parameter(
-        ("",), 'Image topics; [""]: those of the reward node, with its transport and layout.'
-    )
-    transport: str = parameter(
-        "auto",
-        "Type of the image topics: raw (Image), compressed (CompressedImage), auto (as published).",
-        choices=("auto", "raw", "compressed"),
-    )
     layout: str = parameter(
         "row",
         "How several cameras become one picture.",
@@ -48,11 +35,6 @@ class OverlayParameters:
     text_height: float = parameter(
         0.07, "m, height of the markers' letters; the bar goes with it.", limits=(0.001, 10.0)
     )
-
-    @property
-    def own_cameras(self) -> tuple[str, ...]:
-        """The image topics given to this node itself; empty: those of the reward node."""
-        return tuple(topic for topic in self.cameras if topic)
 
 
 def declare_parameters(node: Node) -> OverlayParameters:

@@ -23,21 +23,18 @@ from topreward_ros.nodes.viewing.drawing_thread import DrawingThread, Picture
 from topreward_ros.nodes.viewing.rerun_parameters import declare_parameters
 from topreward_ros.nodes.viewing.rerun_viewer import Viewer
 from topreward_ros.nodes.viewing.watched_cameras import WatchedCameras
-from topreward_ros.offline.rerun_drawing import RerunMissing
+from topreward_ros.nodes.viewing.watching_parameters import KEPT_EVENTS
+from topreward_ros.offline.rerun_drawing import JITTER, RerunMissing
 from topreward_ros.printable import printable
 from topreward_ros.video.image import StampError, stamp_seconds
 
 QUEUE = 100
-KEPT_EVENTS = 10
-"""Of the manager: its stop actions are told after the end that is to be shown."""
 PROBLEM_PERIOD = 0.5
 """s between looks at whether the viewer still runs."""
 CLOSE_PATIENCE = 3.0
 """s for the last episode to be drawn; a viewer that hangs gets none of it."""
 NICENESS = 10
 """Of the node and its viewer: where a machine is short of time, scoring goes first."""
-JITTER = 0.9
-"""Share of the period after which a picture is due: a camera of that rate keeps every one."""
 
 
 class RerunNode(PrintableNode):
@@ -65,12 +62,10 @@ class RerunNode(PrintableNode):
         self._ended = False
         self._newest: dict[str, float] = {}
         self.drawing = DrawingThread(self._viewer, given.max_width, self.get_logger().warning)
-        source = given.reward_node.rstrip("/")
-        take = self.drawing.take
+        source, take = given.source, self.drawing.take
         self.create_subscription(RewardStamped, f"{source}/reading", take, QUEUE)
         self.create_subscription(EpisodeEvent, f"{source}/event", take, latched(KEPT_EVENTS))
-        managers = f"{given.episode_manager.rstrip('/')}/episode_event"
-        self.create_subscription(EpisodeEvent, managers, take, latched(KEPT_EVENTS))
+        self.create_subscription(EpisodeEvent, given.managers_events, take, latched(KEPT_EVENTS))
         WatchedCameras(self, source, given.own_cameras, given.transport, "row", self._on_image)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(PROBLEM_PERIOD, self._look_after_viewer, clock=steady)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rclpy.node import Node
 
 from topreward_ros.nodes.parameters import ParameterError, declare, parameter
+from topreward_ros.nodes.viewing.watching_parameters import WatchingParameters
 
 PORTS = (1, 65535)
 ADDRESS = re.compile(r"rerun\+https?://(?P<host>[^/\s:]+|\[[^]/\s]+\]):(?P<port>\d{1,5})/proxy")
@@ -15,23 +16,9 @@ ADDRESS_EXPECTED = "an address such as rerun+http://192.168.0.5:9876/proxy"
 
 
 @dataclass(frozen=True)
-class RerunParameters:
+class RerunParameters(WatchingParameters):
     """Values of all parameters, read at the start; the descriptions are in the fields' metadata."""
 
-    reward_node: str = parameter(
-        "reward_node", "Name of the reward node; relative: in this namespace."
-    )
-    episode_manager: str = parameter(
-        "episode_manager", "Name of the manager, if there is one; relative: in this namespace."
-    )
-    cameras: tuple[str, ...] = parameter(
-        ("",), 'Image topics; [""]: those of the reward node, with its transport.'
-    )
-    transport: str = parameter(
-        "auto",
-        "Type of the image topics: raw (Image), compressed (CompressedImage), auto (as published).",
-        choices=("auto", "raw", "compressed"),
-    )
     show: str = parameter(
         "web",
         "Where it is shown: web (viewer in a browser of this machine), spawn (Rerun's own window), "
@@ -59,11 +46,6 @@ class RerunParameters:
     max_width: int = parameter(
         640, "px; wider pictures are made smaller before they are drawn.", limits=(32, 4096)
     )
-
-    @property
-    def own_cameras(self) -> tuple[str, ...]:
-        """The image topics given to this node itself; empty: those of the reward node."""
-        return tuple(topic for topic in self.cameras if topic)
 
 
 def declare_parameters(node: Node) -> RerunParameters:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from topreward_ros.offline.labelling.bag_output import file_names
 from topreward_ros.offline.labelling.episode_labels import EpisodeLabels
-from topreward_ros.offline.rerun_drawing import RerunDrawing
+from topreward_ros.offline.rerun_drawing import JITTER, RerunDrawing
 from topreward_ros.video.image import ImageError, decode
 from topreward_ros.video.selection import STAMP_TOLERANCE
 from topreward_ros.whole_file import written_whole
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 MAX_RATE = 15.0
 """Pictures per second of each camera."""
-JITTER = 0.9
-"""Share of the period after which one is due: a camera of that rate keeps every one."""
 
 
 def write_rerun_files(
