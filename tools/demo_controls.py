@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from topreward_ros.method.success import SuccessSettings, latch_level
 from topreward_ros.models.contract import VideoScorer
-from topreward_ros.offline.evaluation.controls import CONTROLS, QUESTIONS
+from topreward_ros.offline.evaluation.controls import NAMES
 from topreward_ros.offline.evaluation.prefix_scores import score_lengths
+from topreward_ros.offline.evaluation.scoring import control_curves
 from topreward_ros.offline.evaluation.video import EpisodeVideo
 
 
@@ -31,14 +34,9 @@ def control_levels(
     Returns:
         By control: the threshold, in nat, under which success would be claimed at any time.
     """
-    video = EpisodeVideo(tuple(frames), stamps)
-    lengths, gate = range(1, len(frames) + 1), scorer.motion_threshold
 
-    def curves(shown: EpisodeVideo, tasks: list[str]) -> NDArray[np.float64]:
-        return score_lengths(scorer, shown, tasks, lengths, gate)
+    def ask(shown: EpisodeVideo, tasks: Sequence[str], lengths: Sequence[int]) -> NDArray:
+        return score_lengths(scorer, shown, tasks, lengths, scorer.motion_threshold)
 
-    found = {name: curves(make(video), [task])[:, 0] for name, make in CONTROLS.items()}
-    asked = {name: question for name, ask in QUESTIONS.items() if (question := ask(task))}
-    told = curves(video, list(asked.values()))
-    found |= {name: told[:, column] for column, name in enumerate(asked)}
-    return {name: latch_level(curve, stamps, settings) for name, curve in found.items()}
+    curves = control_curves(ask, EpisodeVideo(tuple(frames), stamps), task, [task], NAMES)
+    return {name: latch_level(curve, stamps, settings) for name, curve in curves.items()}

@@ -17,9 +17,14 @@ from topreward_ros.offline.evaluation.video import EpisodeVideo, read_video
 from topreward_ros.video.recordings.recording import RecordingError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from topreward_ros.models.contract import VideoScorer
     from topreward_ros.offline.episodes.recorded_episode import RecordedEpisode
     from topreward_ros.video.intake import IntakeSettings
+
+Asking = Callable[[EpisodeVideo, Sequence[str], Sequence[int]], "NDArray[np.float64]"]
+"""Takes a video, tasks, and lengths of prefixes; returns nats, (lengths, tasks)."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +83,7 @@ def score_episode(
         gate = settings.intake.motion_threshold
         return score_lengths(scorer, shown, tasks, ends, gate, settings.last)
 
-    controls = {
-        name: ask(CONTROLS[name](video), [own], lengths)[:, 0]
-        for name in settings.controls
-        if name in CONTROLS
-    }
-    questions = _questions(own, instructions, settings.controls)
-    if questions:
-        asked = ask(video, list(questions.values()), lengths)
-        controls |= {name: asked[:, column] for column, name in enumerate(questions)}
+    controls = control_curves(ask, video, own, instructions, settings.controls)
     answers = {}
     if settings.matrix:
         told = ask(video, instructions, lengths[-WINDOW:])
@@ -107,6 +104,36 @@ def score_episode(
         ),
         video,
     )
+
+
+def control_curves(
+    ask: Asking,
+    video: EpisodeVideo,
+    own: str,
+    instructions: Sequence[str],
+    names: Sequence[str],
+) -> dict[str, NDArray[np.float64]]:
+    """Scores the controls of one episode.
+
+    Args:
+        ask: scores prefixes of a video.
+        video: the episode's.
+        own: its task.
+        instructions: of the whole set, each once; with one alone there is no wrong one.
+        names: some of `controls.NAMES`.
+
+    Returns:
+        By name of the control: (N,) nats.
+    """
+    lengths = range(1, len(video) + 1)
+    curves = {
+        name: ask(CONTROLS[name](video), [own], lengths)[:, 0] for name in names if name in CONTROLS
+    }
+    questions = _questions(own, instructions, names)
+    if questions:
+        asked = ask(video, list(questions.values()), lengths)
+        curves |= {name: asked[:, column] for column, name in enumerate(questions)}
+    return curves
 
 
 def _questions(own: str, instructions: Sequence[str], controls: Sequence[str]) -> dict[str, str]:
