@@ -14,10 +14,7 @@ from topreward_ros.method.progress import CalibratedProgress, RunningProgress
 from topreward_ros.method.prompt import validate_instruction
 from topreward_ros.method.reward import DenseReward
 from topreward_ros.method.stall import NewFrames, StallDetector, StallState
-from topreward_ros.method.statement_states import (
-    StatementStates,
-    StatementTracker,
-)
+from topreward_ros.method.statement_states import StatementStates, StatementTracker
 from topreward_ros.method.success import SuccessDetector
 from topreward_ros.models.contract import VideoScorer
 from topreward_ros.video.selection import ClockJump
@@ -203,14 +200,14 @@ class Episode:
     def _read(self, log_probs: list[float], model_time: float) -> Reading:
         log_prob = log_probs[0]
         base, episode_time = self._baseline, self._last - self._first
+        elapsed = episode_time - base.start
         unread, self._unread = self._unread, NewFrames()
         if unread.count > 1:
             base.success.interrupt()
             base.statements.interrupt()
         progress = base.progress.update(log_prob)
-        state = base.success.update(log_prob, episode_time - base.start, seen=self._seen)
-        stall = base.stall.update(progress, episode_time - base.start, unread, done=state.holds)
-        elapsed = episode_time - base.start
+        state = base.success.update(log_prob, elapsed, seen=self._seen)
+        stall = base.stall.update(progress, elapsed, unread, done=state.holds)
         statements = base.statements.update(log_probs[1:], elapsed, seen=self._seen)
         return Reading(
             index=self._readings,

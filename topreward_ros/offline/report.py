@@ -73,9 +73,14 @@ def stage_changes(readings: Sequence[LoggedReading]) -> list[tuple[str, float]]:
     """
     changes: list[tuple[str, float]] = []
     for each in readings:
-        if each.stage != (changes[-1][0] if changes else ""):
-            changes.append((each.stage, each.episode_time))
+        note_stage(changes, each.stage, each.episode_time)
     return changes
+
+
+def note_stage(changes: list[tuple[str, float]], stage: str, episode_time: float) -> None:
+    """Adds the stage of the next reading to the changes, where it is another one."""
+    if stage != (changes[-1][0] if changes else ""):
+        changes.append((stage, episode_time))
 
 
 def model_label(model: str) -> str:

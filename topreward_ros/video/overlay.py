@@ -168,11 +168,12 @@ def _draw_stages(
     if not len(state.times) or not state.stages:
         return
     left, top, right, _ = box
+    axis = _axis(state)
     ends = [*(begin for _, begin in state.stages[1:]), float(state.times[-1])]
     for number, ((name, begin), end) in enumerate(zip(state.stages, ends, strict=True)):
         if not name:
             continue
-        first, last = (round(left + (right - left) * t / _axis(state)) for t in (begin, end))
+        first, last = (round(left + (right - left) * t / axis) for t in (begin, end))
         colour = PROGRESS if number == len(state.stages) - 1 else SUCCESS
         cv2.line(
             canvas, (first, top), (max(first, last - 2), top), colour, max(2, round(4 * scale))

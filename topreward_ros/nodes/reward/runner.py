@@ -15,10 +15,7 @@ from topreward_msgs.msg import EpisodeEvent
 from topreward_ros.nodes.diagnostics import Latencies
 from topreward_ros.nodes.messages import frame_header, reading_message
 from topreward_ros.nodes.reward.camera_faults import CameraFaults
-from topreward_ros.nodes.reward.episode_setup import (
-    episode_maker,
-    intake_settings,
-)
+from topreward_ros.nodes.reward.episode_setup import episode_maker, intake_settings
 from topreward_ros.nodes.reward.image_taking import Beside, ImageTaking
 from topreward_ros.nodes.reward.live_episode import Equipment, LiveEpisode
 from topreward_ros.nodes.reward.outputs import Outputs

@@ -6,6 +6,7 @@ import math
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.messages import ending
+from topreward_ros.offline.report import note_stage
 from topreward_ros.video.overlay import OverlayState
 
 MAX_POINTS = 4000
@@ -27,8 +28,7 @@ class WatchedEpisode:
             del self._times[1::2], self._progress[1::2]
         self._times.append(message.episode_time)
         self._progress.append(message.progress)
-        if message.stage != (self._stages[-1][0] if self._stages else ""):
-            self._stages.append((message.stage, message.episode_time))
+        note_stage(self._stages, message.stage, message.episode_time)
         self._last = message
         self._ended = ""
         if message.success and self._success_time is None:
