@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,8 @@ from pathlib import Path
 from manager_stack import TASK, Film, ManagerSide, Robot
 from rcl_interfaces.srv import GetParameters
 from reward_stack import Image, Tester
-from warm_processes import WarmProcess
+from warm_processes import WarmProcess, fresh_process
 
-from topreward_ros.nodes.processes import _FOLLOW_PARENT
 from topreward_ros.nodes.running.node_commands import node_command
 
 LOADING = 300.0
@@ -65,17 +63,11 @@ class Lab(ManagerSide, Tester):
             self._known = self._managers()
         else:
             self.statuses.clear()  # what its predecessor has said
-        start = self._start_fresh if self._fresh else WarmProcess
+        start = fresh_process if self._fresh else WarmProcess
         self.processes[name] = start(
             command, env=self._environment, output=self._log / f"{name}.log"
         )
         return self.processes[name]
-
-    def _start_fresh(self, command, *, env, output) -> subprocess.Popen:
-        # Keeps its number, and dies with this process.
-        follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), *command]
-        with open(output, "ab") as log:
-            return subprocess.Popen(follow, env=env, stdout=log, stderr=subprocess.STDOUT)
 
     def hears_cameras(self) -> bool:
         """Whether the reward node has said that it gets pictures of each camera."""

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from topreward_ros.nodes.processes import _FOLLOW_PARENT
+
 PRELOADED = (
     "__main__",
     "warm_processes",
@@ -93,6 +95,18 @@ class WarmProcess:
         self.send_signal(signal.SIGKILL)
 
 
+def fresh_process(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    output: Path | str = os.devnull,
+) -> subprocess.Popen:
+    """Starts a command from nothing; it keeps its number, and dies with this process."""
+    follow = [sys.executable, "-I", "-S", "-c", _FOLLOW_PARENT, str(os.getpid()), *command]
+    with open(output, "ab") as log:
+        return subprocess.Popen(follow, env=env, stdout=log, stderr=subprocess.STDOUT)
+
+
 def _become(words: list[str], environment: dict[str, str], folder: str, output: str) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -100,9 +114,8 @@ def _become(words: list[str], environment: dict[str, str], folder: str, output: 
         os.dup2(file, number)
     os.close(file)
     sys.stdout, sys.stderr = open(1, "w"), open(2, "w", buffering=1)  # noqa: SIM115
-    for number in (signal.SIGINT, signal.SIGCHLD):  # which the server takes for itself
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # which the server takes for itself,
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # and this too
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

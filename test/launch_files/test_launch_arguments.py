@@ -63,28 +63,26 @@ def test_a_switch_that_is_neither_true_nor_false_is_named():
         command_lines(overlay="perhaps")
 
 
-def test_without_rviz_its_package_is_named(monkeypatch):
+def leave_out(monkeypatch, missing: str) -> None:
+    """Lets a package be one that is not installed."""
     found = ament_index_python.packages.get_package_prefix
 
     def without(package):
-        if package == "rviz2":
+        if package == missing:
             raise ament_index_python.packages.PackageNotFoundError(package)
         return found(package)
 
     monkeypatch.setattr(ament_index_python.packages, "get_package_prefix", without)
+
+
+def test_without_rviz_its_package_is_named(monkeypatch):
+    leave_out(monkeypatch, "rviz2")
     with pytest.raises(RuntimeError, match=r"rviz2 is not installed.*apt install ros-.*-rviz2"):
         command_lines(rviz="true")
 
 
 def test_without_foxglove_bridge_one_sentence_says_so_and_the_nodes_start(monkeypatch):
-    found = ament_index_python.packages.get_package_prefix
-
-    def without(package):
-        if package == "foxglove_bridge":
-            raise ament_index_python.packages.PackageNotFoundError(package)
-        return found(package)
-
-    monkeypatch.setattr(ament_index_python.packages, "get_package_prefix", without)
+    leave_out(monkeypatch, "foxglove_bridge")
     assert "reward_node" in "\n".join(command_lines(foxglove="true"))
     assert "foxglove_bridge" not in "\n".join(command_lines(foxglove="true"))
     (told,) = sayings(foxglove="true")

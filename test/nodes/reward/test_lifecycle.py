@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from reward_stack import PATIENCE, Tester, stack
 from std_msgs.msg import String
-from warm_processes import WarmProcess
+from warm_processes import WarmProcess, fresh_process
 
 from topreward_ros.nodes.running.node_commands import node_command
 
@@ -189,12 +188,6 @@ class Process:
         if self.child.poll() is None:
             self.child.kill()
         self.tester.close()
-
-
-def fresh_process(command: list[str], *, output: Path) -> subprocess.Popen:
-    """One that is started from nothing."""
-    with open(output, "ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
 
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
