@@ -1,4 +1,4 @@
-"""What decoding a camera's compressed picture costs, beside Pillow alone, which notices less."""
+"""What a picture costs: decoding a camera's, beside Pillow alone, and drawing the overlay on it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 from benchmarks.results import Results
 from benchmarks.timing import in_turns
 from topreward_ros.video.compressed_image import decode_compressed
+from topreward_ros.video.overlay import OverlayState, draw_overlay
 from topreward_ros.video.resizing import resize
 
 SIZES = {"VGA": (480, 640), "1080p": (1080, 1920), "16 Mpx, the largest": (4096, 4096)}
@@ -29,6 +30,29 @@ def measure(results: Results, *, quick: bool = False) -> None:
             group = f"decoding {container}, {name}"
             results.add(group, "time", taken["ours"] * 1e3, "ms")
             results.add(group, "beside Pillow", taken["ours"] / taken["pillow"], "x", "<= 1.3")
+    _drawing(results, 3 if quick else 9)
+
+
+def _drawing(results: Results, rounds: int) -> None:
+    """A picture after an hour of readings beside one after a minute."""
+    camera = np.full((480, 640, 3), 90, np.uint8)
+    taken = in_turns(
+        {
+            name: partial(draw_overlay, camera, _episode(seconds))
+            for name, seconds in {"minute": 60, "hour": 3600}.items()
+        },
+        rounds=rounds,
+    )
+    group = "drawing the overlay, VGA"
+    results.add(group, "time after a minute", taken["minute"] * 1e3, "ms", "<= 10")
+    results.add(group, "after an hour", taken["hour"] / taken["minute"], "x", "<= 3")
+
+
+def _episode(seconds: float) -> OverlayState:
+    times = np.arange(0, seconds, 0.5)
+    return OverlayState(
+        "put the red cube on the blue disc", times=times, progress=np.sin(times) ** 2
+    )
 
 
 def _camera_picture(size: tuple[int, int], container: str) -> bytes:

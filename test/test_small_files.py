@@ -14,8 +14,8 @@ from topreward_ros.method.calibration_file import load_calibration
 from topreward_ros.offline.labelled_recordings import LabelsError, read_labels
 from topreward_ros.small_files import FileRefused, load_yaml, read_small
 
-SOON = 2.0
-"""s of this process; what others do on a busy machine does not count."""
+SOON = 20.0
+"""s of this thread, on the slowest machine; what is let through takes minutes or all memory."""
 
 
 def bomb() -> str:
@@ -40,7 +40,7 @@ NASTY = {
     "deep mappings": HEAD + "tasks: " + "{a: " * 5000 + "1" + "}" * 5000,
     "deep blocks": HEAD + "tasks:\n" + "".join(" " * n + "- \n" for n in range(1, 900)),
     "a long text": HEAD + f"setup: {'x' * 900_000}",
-    "many fields": HEAD + "detector: {" + ", ".join(f"a{n}: 1" for n in range(60_000)) + "}",
+    "many parts": HEAD + "detector: {" + ", ".join(f"a{n}: 1" for n in range(60_000)) + "}",
     "too much of it": HEAD + "# \n" * 1_000_000,
     "no text": "\ud800",
     "a tag": HEAD + "detector: !!python/object/apply:os.system [echo]\n",
@@ -146,4 +146,4 @@ def test_a_nasty_rig_or_parameter_file_is_refused(name, tmp_path) -> None:
     for files in ((str(path), ""), ("", str(path))):
         with pytest.raises(StackError, match=r"own\.yaml.*\.$"):
             parameter_files(*files)
-    assert time.thread_time() - start < 2 * SOON
+    assert time.thread_time() - start < SOON

@@ -15,6 +15,8 @@ LARGEST = 2**20
 """Bytes; a calibration of a thousand recordings has a tenth of that."""
 LONGEST_SCALAR = 4000
 """Characters of one text or number; an instruction has 1000 at most."""
+MOST_PARTS = 50_000
+"""Texts, numbers, lists and mappings; a calibration of a thousand recordings has a fifth."""
 DEEPEST = 20
 """Levels of lists and mappings in each other."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's reads a megabyte in a second
@@ -50,19 +52,20 @@ def read_small(path: Path, *, largest: int = LARGEST, encoding: str = "utf-8") -
         raise FileRefused("it is not a text in UTF-8") from None
 
 
-def load_yaml(text: str, *, longest: int = LONGEST_SCALAR) -> Any:
+def load_yaml(text: str, *, longest: int = LONGEST_SCALAR, most: int = MOST_PARTS) -> Any:
     """Returns what a YAML text says, in plain types.
 
     Args:
         text: the YAML.
         longest: characters that one text or number may have.
+        most: texts, numbers, lists and mappings that it may have together.
 
     Raises:
-        FileRefused: it is not YAML, or holds what unfolds, is too deep or too long, or is a number
-            or date that cannot be.
+        FileRefused: it is not YAML, or holds what unfolds, is too deep, too long or too many, or
+            is a number or date that cannot be.
     """
     try:
-        _look_through(text, longest)
+        _look_through(text, longest, most)
         return yaml.load(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -74,13 +77,16 @@ def load_yaml(text: str, *, longest: int = LONGEST_SCALAR) -> Any:
         raise FileRefused("it holds a number or a date that cannot be") from None
 
 
-def _look_through(text: str, longest: int) -> None:
-    depth = 0
+def _look_through(text: str, longest: int, most: int) -> None:
+    depth = parts = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             raise FileRefused(f"it refers to a part of itself (an alias, line {line})")
+        parts += not isinstance(event, _CLOSING)
+        if parts > most:
+            raise FileRefused(f"it has more than {most} parts (line {line})")
         if depth > DEEPEST:
             raise FileRefused(f"it is nested more than {DEEPEST} levels deep (line {line})")
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > longest:

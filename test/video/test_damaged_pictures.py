@@ -144,7 +144,7 @@ def refused_at_once(data, *words):
     start = time.thread_time()
     with pytest.raises(ImageError) as caught:
         decode(data)
-    assert time.thread_time() - start < 0.05
+    assert time.thread_time() - start < 0.5  # decoded, they take seconds
     for word in words:
         assert str(word) in str(caught.value)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import io
 import re
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -476,19 +475,8 @@ def test_a_cv_bridge_that_cannot_convert_is_passed_over(monkeypatch):
     assert pixels._cv_bridge() is None
 
 
-def test_a_jpeg_of_a_usual_camera_costs_little_more_than_its_bare_decoding():
+def test_a_sound_jpeg_is_what_its_bare_decoding_gives():
     picture = np.clip(smooth_picture(480, 640) + RNG.normal(0, 4, (480, 640, 3)), 0, 255)
     data = encoded(picture.astype(np.uint8), "jpeg", quality=90)
-    message = compressed(data)
-
-    def bare():
-        return np.array(Picture.open(io.BytesIO(data)))
-
-    np.testing.assert_array_equal(decode(message), bare())
-    taken = {decode: [], bare: []}
-    for _ in range(15):  # by turns, so that both meet the same machine
-        for act, arguments in ((decode, [message]), (bare, [])):
-            start = time.thread_time()
-            act(*arguments)
-            taken[act].append(time.thread_time() - start)
-    assert np.median(taken[decode]) < 2 * np.median(taken[bare])
+    bare = np.array(Picture.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(decode(compressed(data)), bare)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -115,25 +113,6 @@ def test_any_state_is_drawn_on_any_picture(height, width, text, readings, succes
         reward=log_prob, times=[t for t, _ in readings], progress=[p for _, p in readings],
     )  # fmt: skip
     assert draw_overlay(camera(height, width), shown).shape == (height, width, 3)
-
-
-def test_an_hour_of_readings_is_drawn_as_fast_as_a_minute():
-    times = np.arange(0, 3600, 0.5)
-    long = OverlayState("hold", times=times, progress=np.sin(times) ** 2)
-    assert duration(long) < 10 * duration(state()) + 0.01
-
-
-def duration(shown):
-    image, spent = camera(), []
-    for _ in range(9):
-        start = time.thread_time()
-        draw_overlay(image, shown)
-        spent.append(time.thread_time() - start)
-    return np.median(spent)
-
-
-def test_a_picture_takes_few_milliseconds():
-    assert duration(state(success=True)) < 0.01
 
 
 # --- lettering ---------------------------------------------------------------------------------

@@ -108,7 +108,9 @@ def _check_directory(path: Path) -> None:
 def _metadata(file: Path) -> dict[str, Any]:
     try:
         text = read_small(file, largest=_LARGEST_METADATA)
-        said = load_yaml(text, longest=_LARGEST_METADATA)  # profiles of many publishers are long
+        said = load_yaml(  # profiles of many publishers are long, splits of a day are many
+            text, longest=_LARGEST_METADATA, most=_LARGEST_METADATA
+        )
     except FileRefused as error:
         raise RecordingError(
             f"{file} cannot be read: {error}; `ros2 bag reindex` writes it anew."
