@@ -79,6 +79,18 @@ def test_without_a_threshold_no_success_is_awaited(drawn) -> None:
     assert read.texts("/episode/success", "StateChange") == [(0.0, "no threshold")]
 
 
+def test_stages_are_drawn_where_they_change(drawn) -> None:
+    stages = ["grasp", "grasp", "place", ""]
+    read = drawn(*(reading(0.5 * n, stage=one) for n, one in enumerate(stages)))
+    found = read.texts("/episode/stage", "StateChange")
+    assert found == [(0.0, "grasp"), (1.0, "place"), (1.5, "none")]
+    assert "/episode/stage" in read.printed()
+
+
+def test_without_stages_none_is_drawn(drawn) -> None:
+    assert "/episode/stage" not in drawn(reading(0.0)).entities()
+
+
 def test_a_log_prob_that_is_none_is_a_hole_and_not_a_line_across(drawn) -> None:
     read = drawn(reading(0.0), reading(0.5, log_prob=math.nan, censored=True), reading(1.0))
     assert [time for time, _ in read.curve("log_prob/log_prob")] == [0.0, 0.5, 1.0]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 APPLICATION = "topreward"
 EPISODE_TIME = "episode_time"
 STAMP = "stamp"
-INSTRUCTION, SUCCESS, EVENTS = "episode/instruction", "episode/success", "episode/events"
+INSTRUCTION, EVENTS = "episode/instruction", "episode/events"
+SUCCESS, STAGE = "episode/success", "episode/stage"
 CURVES = {
     "log_prob/log_prob": ("log p(True)", (135, 149, 168)),
     "log_prob/success_score": ("success score", (74, 179, 255)),
@@ -33,6 +34,8 @@ CURVES = {
 NO_THRESHOLD, NOT_YET, DONE = "no threshold", "not yet", "success"
 STATES = {NO_THRESHOLD: (120, 120, 120), NOT_YET: (135, 149, 168), DONE: (46, 170, 110)}
 """Of the success flag, with their colours."""
+NO_STAGE = "none"
+"""Where no stage runs any more."""
 JITTER = 0.9
 """Share of the period after which a camera's picture is due: one of that rate keeps every one."""
 JPEG_QUALITY = 85
@@ -55,6 +58,7 @@ class DrawnReading(Protocol):
     success_score: float
     success_threshold: float | None
     success: bool
+    stage: str
 
 
 def load_rerun() -> ModuleType:
@@ -95,7 +99,7 @@ def blueprint(cameras: Sequence[str]) -> Any:
     ]
     words = [
         rrb.TextDocumentView(origin=INSTRUCTION, name="Task"),
-        rrb.StateTimelineView(origin=SUCCESS, name="Success"),
+        rrb.StateTimelineView(origin="episode", contents=[SUCCESS, STAGE], name="Success, stage"),
         rrb.TextLogView(origin=EVENTS, name="Events"),
     ]
     above = [rrb.Vertical(*pictures)] if pictures else []
@@ -137,6 +141,7 @@ class RerunDrawing:
         self._rr = load_rerun()
         self._start = start
         self._success = ""
+        self._stage = ""
         self._name, self._instruction = name, instruction
         self._cameras: list[str] = []
         self.stream = self._rr.RecordingStream(APPLICATION)
@@ -175,6 +180,9 @@ class RerunDrawing:
         if success != self._success:
             self._success = success
             self.stream.log(SUCCESS, self._rr.StateChange(state=success))
+        if reading.stage != self._stage:
+            self._stage = reading.stage
+            self.stream.log(STAGE, self._rr.StateChange(state=reading.stage or NO_STAGE))
 
     def picture(self, camera: str, stamp: float, picture: NDArray[np.uint8]) -> None:
         """Draws what a camera saw.

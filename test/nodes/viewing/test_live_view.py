@@ -16,6 +16,7 @@ from topreward_ros.nodes.viewing.terminal_drawing import (
     CURVE_ROWS,
     HalfBlocks,
     curve,
+    stage_band,
 )
 from topreward_ros.offline.report import LoggedReading
 
@@ -182,6 +183,17 @@ def test_what_is_unknown_leaves_a_gap_in_the_curve_and_is_not_low() -> None:
     text = curve([*known[:2], CENSORED, known[2]]).plain
     foot = text.rstrip("\n").splitlines()[-1]
     assert foot[9:] == f"▁█{' '}█"
+
+
+def test_stages_are_bands_below_their_part_of_the_curve() -> None:
+    """A name that is wider than its part is cut with an ellipsis; none stands where none ran."""
+    stages = ["", *["grasp"] * 8, *["a long way over"] * 6, *["put"] * 3]
+    readings = [dataclasses.replace(READING, stage=one) for one in stages]
+    band = stage_band(readings)
+    assert band.plain == "\n" + " " * 9 + " " + "grasp   " + "a lo… " + "pu "
+    assert stage_band([READING] * 3).plain == ""
+    colours = {band.plain[span.start : span.end].strip(): span.style for span in band.spans}
+    assert (colours["grasp"], colours["pu"]) == ("black on green", "black on blue")
 
 
 def test_the_running_stage_is_shown_with_how_far_it_is() -> None:

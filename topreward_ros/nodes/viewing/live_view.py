@@ -19,7 +19,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from topreward_ros.nodes.viewing.terminal_drawing import CURVE_COLUMNS, HalfBlocks, curve
+from topreward_ros.nodes.viewing.terminal_drawing import (
+    CURVE_COLUMNS,
+    HalfBlocks,
+    curve,
+    stage_band,
+)
 from topreward_ros.offline.report import LoggedReading
 from topreward_ros.printable import printable
 
@@ -201,7 +206,10 @@ class LiveView:
     def render(self) -> RenderableType:
         """Returns the panel as it stands."""
         last = self._readings[-1] if self._readings else None
-        body: RenderableType = Group(_gauges(last, self._success_time), curve(self._readings))
+        readings = list(self._readings)
+        body: RenderableType = Group(
+            _gauges(last, self._success_time), curve(readings) + stage_band(readings)
+        )
         # A narrow terminal keeps the numbers and goes without the picture.
         if self._picture is not None and self._console.width >= WIDE:
             beside = Table.grid(padding=(0, 3))

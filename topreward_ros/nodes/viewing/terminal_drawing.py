@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
+from topreward_ros.printable import printable
 from topreward_ros.video.resizing import resize
 
 if TYPE_CHECKING:
@@ -24,6 +26,36 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 CURVE_ROWS = 6
 CURVE_COLUMNS = 60
 CAMERA_COLUMNS = 44
+MARGIN = 9
+"""Columns left of the curve, for its range in nat."""
+
+
+def stage_band(readings: Sequence[LoggedReading]) -> Text:
+    """Returns the stages that ran as bands, each below its part of the curve.
+
+    Args:
+        readings: in time order, as for `curve`.
+
+    Returns:
+        One line; nothing where no stage ran.
+    """
+    text = Text()
+    runs = [
+        (stage, len(list(run)))
+        for stage, run in itertools.groupby(each.stage for each in readings[-CURVE_COLUMNS:])
+    ]
+    if not any(stage for stage, _ in runs):
+        return text
+    text.append("\n" + " " * MARGIN)
+    for number, (stage, columns) in enumerate(runs, 1):
+        running = number == len(runs)
+        style = ("black on blue" if running else "black on green") if stage else ""
+        label = Text(printable(stage))
+        # One column less than it ran: the blank keeps two bands apart.
+        label.truncate(columns - 1, overflow="ellipsis" if columns > 3 else "crop", pad=True)
+        text.append(label.plain, style=style)
+        text.append(" ")
+    return text
 
 
 def curve(readings: Sequence[LoggedReading]) -> Text:
@@ -48,7 +80,7 @@ def curve(readings: Sequence[LoggedReading]) -> Text:
     steps[np.isnan(values)] = 0  # a gap: what is unknown is not low
     done = [each.success for each in readings][-CURVE_COLUMNS:]
     for row in reversed(range(CURVE_ROWS)):
-        label = {CURVE_ROWS - 1: f"{high:8.2f} ", 0: f"{low:8.2f} "}.get(row, " " * 9)
+        label = {CURVE_ROWS - 1: f"{high:8.2f} ", 0: f"{low:8.2f} "}.get(row, " " * MARGIN)
         text.append(label, style="dim")
         blocks = [BLOCKS[step] for step in np.clip(steps - row * 8, 0, 8)]
         latched = done.index(True) if True in done else len(done)
