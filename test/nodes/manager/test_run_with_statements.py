@@ -13,6 +13,7 @@ from calibration_files import write_calibration
 from manager_stack import NEVER, TASK, managed, succeeded
 
 from topreward_msgs.action import RunEpisode
+from topreward_msgs.srv import StartEpisode
 
 HELD = "-999"
 """nat; a threshold that a random model's log-probs exceed: held after hold and least duration."""
@@ -127,3 +128,15 @@ def test_a_goal_with_statements_that_cannot_be_asked_is_rejected(lab, entries, c
     assert not sent.result().accepted
     lab.linger(0.1)
     assert "A goal is rejected: " in capfd.readouterr().err
+
+
+def begun(lab, *statements: str):
+    return lab.ask(StartEpisode, instruction=TASK, min_duration=-1.0, statements=statements)
+
+
+def test_an_episode_that_is_started_by_hand_brings_its_own_too(lab):
+    answer = begun(lab, GRASP)
+    assert answer.success and own(lab) == [GRASP]
+    assert lab.stop_it().success
+    lab.wait(lambda: own(lab) == [PLACE])
+    assert not begun(lab, "nothing").success and own(lab) == [PLACE]

@@ -51,8 +51,9 @@ class EpisodeRequest:
     @classmethod
     def of(cls, asked: RunEpisode.Goal | StartEpisode.Request) -> EpisodeRequest:
         """Reads a goal or a service's request; raises ValueError as the constructor does."""
-        statements = tuple(getattr(asked, "statements", ()))  # a service's request has none
-        return cls(asked.instruction.strip(), asked.time_limit, asked.min_duration, statements)
+        return cls(
+            asked.instruction.strip(), asked.time_limit, asked.min_duration, tuple(asked.statements)
+        )
 
     def __post_init__(self) -> None:
         """Refuses with ValueError what nothing can be started with."""
