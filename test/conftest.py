@@ -33,6 +33,11 @@ with suppress(ImportError):
 logging.setLoggerClass(logging.Logger)
 
 
+def pytest_collection_finish() -> None:
+    """All that is imported for good is there by now."""
+    importlib.import_module("frozen_heap")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def no_real_time_priority():
     """A library that takes it for the whole process leaves nothing to all others, for hours."""

@@ -27,6 +27,7 @@ PRELOADED = (
     "topreward_ros.models.checkpoints.loading",
     "topreward_ros.offline.label",
     "transformers.models.qwen3_vl.modeling_qwen3_vl",
+    "frozen_heap",  # the last
 )
 _PR_SET_PDEATHSIG = 1
 _context = multiprocessing.get_context("forkserver")
