@@ -75,6 +75,16 @@ class Reading:
     stall: StallState = field(default_factory=StallState)
     statements: StatementStates = field(default_factory=StatementStates)
 
+    @property
+    def stage(self) -> str:
+        """Name of the running stage, or ""."""
+        return self.statements.stage
+
+    @property
+    def stage_progress(self) -> float:
+        """0..1, of the running stage; NaN where none runs."""
+        return self.statements.stage_progress
+
 
 class Episode:
     """One attempt at a task. Belongs to the thread of its scorer."""

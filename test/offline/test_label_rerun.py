@@ -33,6 +33,7 @@ def shot(half_seconds, stamp=None):
 def test_a_bag_becomes_one_file_with_the_labels_at_their_pictures(checkpoint, tmp_path, capsys):
     bag = write_image_bag(tmp_path / "bag", [("/lens", shot(k / 2)) for k in range(9)])
     arguments = [str(bag), "--instruction", "go", "--model", checkpoint]
+    arguments += ["--statements", "reach | stage | it is near"]
     output, folder = tmp_path / "labels.csv", tmp_path / "seen"
     assert main([*arguments, "--output", str(output), "--rrd", str(folder)]) == 0
     rows = list(csv.DictReader(output.open()))
@@ -43,6 +44,7 @@ def test_a_bag_becomes_one_file_with_the_labels_at_their_pictures(checkpoint, tm
     assert [v for _, v in read.curve("progress/progress")] == [
         float(row["progress"]) for row in rows
     ]
+    assert read.texts("/episode/stage", "StateChange") == [(0.0, "reach")]
     pictures = read.values("/camera/lens", "EncodedImage:blob")
     assert [time for time, _ in pictures] == [k / 4 for k in range(9)]
     for number, (_, data) in enumerate(pictures):

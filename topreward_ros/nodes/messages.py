@@ -99,8 +99,8 @@ def reading_message(
         model_time=float(reading.model_time),
         pending_frames=pending_frames,
         model=model,
-        stage=reading.statements.stage,
-        stage_progress=float(reading.statements.stage_progress),
+        stage=reading.stage,
+        stage_progress=float(reading.stage_progress),
     )
 
 

@@ -231,6 +231,6 @@ def _message(
         model_time=0.0,
         pending_frames=0,
         model=model,
-        stage=reading.statements.stage,
-        stage_progress=reading.statements.stage_progress,
+        stage=reading.stage,
+        stage_progress=reading.stage_progress,
     )
