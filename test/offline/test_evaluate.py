@@ -139,6 +139,16 @@ def test_a_constant_curve_is_counted_and_never_averaged_in():
     assert (figures.voc.count, figures.voc.undefined) == (2, 1)
 
 
+def test_voc_is_over_as_many_prefixes_as_are_asked_for():
+    bent = np.concatenate([RISING[:12], RISING[:3:-2]])
+    few, many = scored(bent, prefixes=3), scored(bent)
+    assert few.voc == value_order_correlation(bent[[0, 9, 19]]) != many.voc
+    control = scored(RISING, prefixes=3, controls={"static": bent})
+    figures = set_figures([control], NONE, 0.95)
+    assert figures.prefixes == 3
+    assert figures.controls["static"].voc.interval.value == few.voc
+
+
 def test_the_areas_are_those_of_the_scores():
     episodes = [scored(RISING, True), scored(FALLING, False), scored(FLAT, False),
                 scored(RISING - 3, True)]  # fmt: skip
@@ -265,6 +275,26 @@ def test_the_demo_model_tells_the_demo_episodes_apart(tmp_path):
     assert figures["detected"]["interval"]["value"] == 1.0
     assert figures["false_stops"]["interval"]["value"] == 0.0
     assert figures["controls"]["static"]["claims"]["interval"]["value"] == 0.0
+
+
+def test_the_report_names_the_prefixes_that_were_asked_for(checkpoint, tmp_path):
+    root = write_v30(tmp_path / "set", [[TASK], [OTHER]], [31, 25])
+    arguments = [str(root), "--model", checkpoint, "--device", "cpu", "--output", str(tmp_path)]
+    assert main([*arguments, "--controls", "--prefixes", "4", "--no-motion-gate"]) == 0
+    assert "| VOC, 4 prefixes |" in (tmp_path / "report.md").read_text()
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told["settings"]["prefixes"] == told["variants"][0]["figures"]["prefixes"] == 4
+    for one in told["variants"][0]["episodes"]:
+        chosen = np.linspace(1, len(one["log_probs"]), 4).round().astype(int) - 1
+        picked = np.array(one["log_probs"])[chosen]
+        assert one["voc"] == pytest.approx(value_order_correlation(picked))
+
+
+def test_one_prefix_has_no_order(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path), "--prefixes", "1"])
+    assert ended.value.code == 2
+    assert "--prefixes is 1; VOC is of 2 or more" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ def test_a_model_that_sees_what_is_shown_is_read_in_time_order(count):
     writer = Onlooker(last=count - 1)
     answer = ask_gvl(writer, "one", TASK, brightening(count), GvlSettings())
     assert len(answer.frames) == min(count, 15)
+    few = ask_gvl(writer, "one", TASK, brightening(count), GvlSettings(frames=5))
+    assert len(few.frames) == min(count, 5)
     assert answer.frames[0] == 0 and answer.frames[-1] == count - 1
     assert answer.percentages == pytest.approx(100 * answer.frames / (count - 1), abs=0.01)
     assert answer.voc == pytest.approx(1.0)

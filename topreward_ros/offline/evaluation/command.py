@@ -17,6 +17,7 @@ from rich.progress import Progress
 
 from topreward_ros.commands import INTERRUPTED
 from topreward_ros.episode_settings import task_settings
+from topreward_ros.method.progress import DEFAULT_PREFIXES
 from topreward_ros.method.reward import RewardForm
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.method.unknown_scores import unknown_scores
@@ -89,6 +90,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--controls", nargs="*", default=names, choices=names, metavar="NAME",
         help="(default: all: %(choices)s; give none to leave them out)",
     )  # fmt: skip
+    add(
+        "--prefixes", type=int, default=DEFAULT_PREFIXES, metavar="K",
+        help="evenly spaced, of which VOC is, beside that of all; GVL is asked about the frames "
+        "with which they end (default: the paper's %(default)s)",
+    )  # fmt: skip
     add("--no-matrix", action="store_true", help="do not ask every instruction about every video")
     add(
         "--ablate", action="append", default=[], metavar="NAME=VALUE,VALUE",
@@ -112,7 +118,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add_frames(parser)
     add_model(parser)
     parser.set_defaults(last=None)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.prefixes < 2:
+        parser.error(f"--prefixes is {options.prefixes}; VOC is of 2 or more")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -135,7 +144,9 @@ def evaluate(options: argparse.Namespace) -> int:
         ValueError, RuntimeError, OSError: source, model or options cannot be used; one sentence.
     """
     ways = variants(options, options.ablate)
-    gvl = GvlSettings(options.gvl_seed, options.gvl_tokens) if options.gvl else None
+    gvl = None
+    if options.gvl:
+        gvl = GvlSettings(options.gvl_seed, options.gvl_tokens, options.prefixes)
     source = open_source(options.source, options.fps, whole=options.whole)
     for note in source.notes:
         _say(note)
@@ -177,7 +188,13 @@ def _score(
     controls = tuple(one.replace("-", " ") for one in options.controls) if first else ()
     cameras = tuple(options.cameras) if options.cameras else None
     settings = EvaluationSettings(
-        controls, first and not options.no_matrix, intake, cameras, options.last, gvl
+        controls,
+        first and not options.no_matrix,
+        intake,
+        cameras,
+        options.last,
+        gvl,
+        options.prefixes,
     )
     instructions = list(dict.fromkeys(task for each in episodes for task in each.tasks))
     scored: list[ScoredEpisode] = []

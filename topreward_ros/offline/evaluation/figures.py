@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from topreward_ros.method.calibration import Interval
 from topreward_ros.method.intervals import auc_interval, proportion_interval
 from topreward_ros.method.metrics import success_auc
+from topreward_ros.method.progress import DEFAULT_PREFIXES
 from topreward_ros.method.resampling import mean_interval, paired_interval
 from topreward_ros.method.success import SuccessSettings, latch_level
 from topreward_ros.offline.episodes.recorded_episode import HIGHEST_GRADE, LOWEST_GRADE
@@ -93,7 +94,7 @@ class SetFigures:
         episodes: how many.
         successes: labelled so.
         failures: labelled so.
-        voc: over the paper's prefixes, of all that are not labelled a failure.
+        voc: over evenly spaced prefixes, of all that are not labelled a failure.
         voc_of_all: the same over every prefix.
         voc_failures: of the failures.
         auc: area under the ROC curve of success, by the name of the score.
@@ -102,6 +103,7 @@ class SetFigures:
         controls: by name.
         grades: None where no episode is graded.
         gvl: None where it was not asked.
+        prefixes: how many `voc` is over.
     """
 
     episodes: int
@@ -116,6 +118,7 @@ class SetFigures:
     controls: dict[str, ControlFigures] = field(default_factory=dict)
     grades: GradeFigures | None = None
     gvl: GvlFigures | None = None
+    prefixes: int = DEFAULT_PREFIXES
 
 
 def set_figures(
@@ -163,6 +166,7 @@ def set_figures(
         },
         grades=_grades([each for each in episodes if each.grade is not None], confidence),
         gvl=_gvl([each for each in episodes if each.gvl is not None], confidence),
+        prefixes=episodes[0].prefixes,
     )
 
 
@@ -206,6 +210,7 @@ def _control(
 ) -> ControlFigures:
     some = [each for each in episodes if name in each.controls]
     curves = [each.controls[name] for each in some]
+    vocs = [prefix_voc(curve, each.prefixes) for curve, each in zip(curves, some, strict=True)]
     pairs = [(each.score, last_mean(curve)) for each, curve in zip(some, curves, strict=True)]
     known = [(own, other) for own, other in pairs if not math.isnan(own + other)]
     beaten = share_figure(sum(own > other for own, other in known), len(known), confidence)
@@ -214,7 +219,7 @@ def _control(
         shown = [(curve, each.times, ()) for curve, each in zip(curves, some, strict=True)]
         claims = _claims(shown, detector, confidence)
     return ControlFigures(
-        mean_figure([prefix_voc(curve) for curve in curves], confidence),
+        mean_figure(vocs, confidence),
         replace(beaten, undefined=len(pairs) - len(known)),
         claims,
     )

@@ -18,9 +18,6 @@ from topreward_ros.method.prompt import validate_instruction
 if TYPE_CHECKING:
     from topreward_ros.models.contract import TextWriter
 
-GVL_FRAMES = DEFAULT_PREFIXES
-"""Frames that are asked about: those with which the prefixes of VOC end."""
-
 
 @dataclass(frozen=True)
 class GvlSettings:
@@ -29,10 +26,12 @@ class GvlSettings:
     Attributes:
         seed: of the order in which frames are shown.
         tokens: of an answer at most; a description and a number a frame take about 60.
+        frames: that are asked about: those with which the prefixes of VOC end.
     """
 
     seed: int = 20241107
     tokens: int = 2048
+    frames: int = DEFAULT_PREFIXES
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.tokens < 1:
@@ -99,7 +98,7 @@ def ask_gvl(
     Raises:
         ValueError: the instruction cannot be asked about.
     """
-    chosen = prefix_lengths(len(frames), GVL_FRAMES) - 1
+    chosen = prefix_lengths(len(frames), settings.frames) - 1
     order = shown_order(name, len(chosen), settings.seed)
     texts = question_texts(validate_instruction(instruction), len(chosen))
     pictures = [frames[0], *(frames[chosen[place]] for place in order)]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from topreward_ros.offline.evaluation.evaluation import Evaluation, Variant
 from topreward_ros.offline.evaluation.figures import Figure, SetFigures
-from topreward_ros.offline.evaluation.gvl import GVL_FRAMES
 from topreward_ros.offline.evaluation.stage_figures import stage_figures
 from topreward_ros.printable import printable
 
@@ -67,7 +66,7 @@ def _summary(evaluation: Evaluation, base: Variant) -> str:
 
 def _rows(figures: SetFigures) -> list[str]:
     named = {
-        "VOC, 15 prefixes": figures.voc,
+        f"VOC, {figures.prefixes} prefixes": figures.voc,
         "VOC, every prefix": figures.voc_of_all,
         "VOC of failures": figures.voc_failures,
         **{f"ROC-AUC of success, {name}": figure for name, figure in figures.auc.items()},
@@ -102,8 +101,9 @@ def _gvl(evaluation: Evaluation, base: Variant) -> str:
     lines = [
         "## GVL",
         "",
-        f"The same model, asked for the percentage done in each of up to {GVL_FRAMES} frames in an "
-        f"order drawn by lot (seed {base.gvl_seed}), the first frame of the episode given as 0 %; "
+        "The same model, asked for the percentage done in each of up to "
+        f"{base.episodes[0].prefixes} frames in an order drawn by lot (seed {base.gvl_seed}), the "
+        "first frame of the episode given as 0 %; "
         f"its text is decoded greedily. Answers that do not parse: {len(unparsed)} of {len(asked)} "
         f"({share}); constant ones: {figures.constant}. Neither has a VOC: they are counted as "
         "undefined, and never averaged in. In the picture of percentages, the number at a point is "
@@ -176,11 +176,12 @@ def _variants(evaluation: Evaluation) -> str:
             f"| {_cell(variant.name)} | {_value(figures.voc)} {_limits(figures.voc)} | "
             f"{_value(auc)} {_limits(auc)} | {variant.minutes:.1f} |"
         )
+    prefixes = evaluation.figures(evaluation.variants[0]).prefixes
     return "\n".join(
         [
             "## Ablations",
             "",
-            "| variant | VOC, 15 prefixes | ROC-AUC of success | minutes |",
+            f"| variant | VOC, {prefixes} prefixes | ROC-AUC of success | minutes |",
             "|---|---|---|---|",
             *rows,
         ]

@@ -169,7 +169,8 @@ def draw_tasks(tasks: dict[str, SetFigures], path: Path) -> None:
     with matplotlib.rc_context(STYLE):
         figure = Canvas((10.0, 0.42 * len(tasks) + 1.3), dpi=DOTS_PER_INCH, layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        _bars(left, {task: one.voc for task, one in tasks.items()}, "VOC, 15 prefixes", PROGRESS)
+        vocs = {task: one.voc for task, one in tasks.items()}
+        _bars(left, vocs, f"VOC, {next(iter(tasks.values())).prefixes} prefixes", PROGRESS)
         scores = {task: one.auc["success score (last 3)"] for task, one in tasks.items()}
         _bars(right, scores, "ROC-AUC of success", LOG_PROB)
         left.invert_yaxis()

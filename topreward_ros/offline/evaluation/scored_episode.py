@@ -32,6 +32,7 @@ class ScoredEpisode:
         seen: (N,) whether each prefix ends with a new picture of every camera; empty: all do.
         answers: nat by instruction of the set: mean of the last log-probs of the whole video.
         gvl: what the same model wrote as GVL asks it; None where it was not asked.
+        prefixes: evenly spaced ones, of which `voc` is.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ScoredEpisode:
     answers: dict[str, float] = field(default_factory=dict)
     seen: tuple[bool, ...] = ()
     gvl: GvlAnswer | None = None
+    prefixes: int = DEFAULT_PREFIXES
 
     @property
     def score(self) -> float:
@@ -53,8 +55,8 @@ class ScoredEpisode:
 
     @property
     def voc(self) -> float:
-        """Value-order correlation over the paper's evenly spaced prefixes; see `prefix_voc`."""
-        return prefix_voc(self.log_probs)
+        """Value-order correlation over evenly spaced prefixes; see `prefix_voc`."""
+        return prefix_voc(self.log_probs, self.prefixes)
 
     @property
     def gvl_voc(self) -> float:
@@ -67,7 +69,7 @@ class ScoredEpisode:
         return value_order_correlation(self.log_probs)
 
 
-def prefix_voc(log_probs: NDArray[np.float64], count: int = DEFAULT_PREFIXES) -> float:
+def prefix_voc(log_probs: NDArray[np.float64], count: int) -> float:
     """Value-order correlation over evenly spaced prefixes; NaN where they are constant."""
     return value_order_correlation(log_probs[prefix_lengths(len(log_probs), count) - 1])
 

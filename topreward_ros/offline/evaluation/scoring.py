@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from topreward_ros.method.progress import DEFAULT_PREFIXES
 from topreward_ros.method.prompt import MAX_INSTRUCTION_LENGTH
 from topreward_ros.offline.evaluation.controls import CONTROLS, QUESTIONS, WRONG_INSTRUCTION
 from topreward_ros.offline.evaluation.gvl import GvlAnswer, GvlSettings, ask_gvl
@@ -38,6 +39,7 @@ class EvaluationSettings:
         cameras: image topics in the order of the layout; None: all of each recording.
         last: frames that each prefix is cropped to; None: true prefixes.
         gvl: how GVL asks the same model; None: it does not.
+        prefixes: evenly spaced ones, of which VOC is.
     """
 
     controls: tuple[str, ...]
@@ -46,6 +48,7 @@ class EvaluationSettings:
     cameras: tuple[str, ...] | None = None
     last: int | None = None
     gvl: GvlSettings | None = None
+    prefixes: int = DEFAULT_PREFIXES
 
 
 def score_episode(
@@ -101,6 +104,7 @@ def score_episode(
             answers,
             video.seen,
             _gvl(scorer, episode, video, settings.gvl),
+            settings.prefixes,
         ),
         video,
     )
