@@ -39,7 +39,7 @@ class BindingHeads(nn.Module):
             states: (B, L, width) before the first layer and after each.
             batch: whose questions are meant.
         """
-        known = ~torch.isnan(batch.cube_state)
+        known = ~torch.isnan(batch.cube_state).any(dim=1)  # questions of this scene
         task = (batch.target - FLOOR) / SPAN
         losses = []
         for depth, norm, cube, whole in zip(
@@ -49,6 +49,6 @@ class BindingHeads(nn.Module):
             at_disc = norm(states[depth][batch.disc_words[:, 0], batch.disc_words[:, 1]].float())
             losses.append(
                 smooth_l1_loss(cube(at_cube)[known], batch.cube_state[known], beta=0.1)
-                + smooth_l1_loss(whole(at_disc)[:, 0], task, beta=0.1)
+                + smooth_l1_loss(whole(at_disc)[known, 0], task[known], beta=0.1)
             )
         return sum(losses) / len(losses)

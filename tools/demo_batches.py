@@ -8,101 +8,23 @@ positions it would have alone, so that one forward scores all of them as the pac
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tools.demo_targets import FLOOR, NEARLY, SPAN, log_odds
+from tools.demo_clips import Clip, cube_states
+from tools.demo_targets import FLOOR, HELD, NEAR
 from tools.instructions import COLOURS, all_instructions, instruction_text
+from tools.wrong_instructions import wrong_at_any_time, wrong_when_done
 from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, Span
 
-MAX_FRAMES = 26
-SHORT = 8
 DISC_WORD = 4
 """Place of the disc's colour after the common part: `red cube on the green`."""
-HELD = FLOOR + 0.41 * (NEARLY - FLOOR)
-"""Taught log-odds from which on it is plain which cube is meant."""
-NEAR = FLOOR + 0.62 * (NEARLY - FLOOR)
-"""Taught log-odds from which on it is plain which disc is meant."""
+FOREIGN = 2
+"""Questions of each clip that are none of this scene's instructions."""
 BLOCKED = -1e9
-
-
-@dataclass
-class Clip:
-    """One episode as it is shown in one training step.
-
-    Attributes:
-        frames: (T, 96, 96, 3) uint8.
-        stamps: (T,) seconds since the first frame.
-        target: (T, 12) log-odds to be taught.
-        parts: (T, 6, 6, P) pixels of each part a visual token shows.
-        colours: index of cube, disc, other cube, other disc.
-        gripped: (T,) whether the cube is held.
-        episode: number of the episode.
-    """
-
-    frames: NDArray[np.uint8]
-    stamps: NDArray[np.float64]
-    target: NDArray[np.float32]
-    parts: NDArray[np.uint8]
-    colours: NDArray[np.int64]
-    gripped: NDArray[np.bool_]
-    episode: int
-
-
-def whole_clip(number: int, episode: dict[str, np.ndarray]) -> Clip:
-    """Shows an episode as it is."""
-    stamps = episode["stamps"]
-    return Clip(
-        episode["frames"],
-        stamps - stamps[0],
-        log_odds(episode["progress"], stamps),
-        episode["parts"],
-        episode["colours"],
-        episode["gripped"],
-        number,
-    )
-
-
-def make_clip(
-    number: int, episode: dict[str, np.ndarray], rng: np.random.Generator, *, short: bool = False
-) -> Clip:
-    """Shows an episode from its start, sometimes from later on, sometimes frozen.
-
-    Args:
-        number: of the episode.
-        episode: from `recorded_set.load`.
-        rng: source of randomness.
-        short: shows `SHORT` frames from anywhere instead.
-    """
-    clip = whole_clip(number, episode)
-    total, done = len(clip.stamps), np.flatnonzero((clip.target > 0).any(axis=1))
-    undone = int(done[0]) if len(done) else total
-    if short:
-        first = int(rng.integers(0, max(1, total - SHORT + 1)))
-        return _shown(clip, np.arange(first, min(first + SHORT, total)))
-    draw = rng.random()
-    if draw < 0.2 and undone > 4:
-        first = 2 * int(rng.integers(1, max(2, (undone - 1) // 2)))
-        return _shown(clip, np.arange(first, total)[:MAX_FRAMES])
-    if draw < 0.27 and undone > 1:
-        frozen = np.full(int(rng.integers(12, MAX_FRAMES)), int(rng.integers(0, undone)))
-        return replace(_shown(clip, frozen), stamps=np.arange(len(frozen)) * 0.5)
-    return _shown(clip, np.arange(total)[:MAX_FRAMES])
-
-
-def _shown(clip: Clip, rows: NDArray[np.int64]) -> Clip:
-    stamps = clip.stamps[rows]
-    return replace(
-        clip,
-        frames=clip.frames[rows],
-        stamps=stamps - stamps[0],
-        target=clip.target[rows],
-        parts=clip.parts[rows],
-        gripped=clip.gripped[rows],
-    )
 
 
 def augmented(frames: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -118,7 +40,7 @@ def question_indices(colours: NDArray[np.int64], count: int, rng: np.random.Gene
     names = list(COLOURS)
     texts = all_instructions()
     cube, disc, other_cube, other_disc = (names[index] for index in colours)
-    right = texts.index(f"put the {cube} cube on the {disc} disc")
+    right = texts.index(instruction_text(cube, disc))
     weights = np.full(len(texts), 1.0)
     for index, text in enumerate(texts):
         words = text.split()
@@ -146,26 +68,6 @@ def prefix_lengths(target: NDArray[np.float32], count: int, rng: np.random.Gener
         drawn = rng.choice(rest, more, replace=False, p=weight / weight.sum())
         chosen |= set(map(int, drawn))
     return sorted(chosen)
-
-
-def cube_states(taught: NDArray[np.float32], question: int) -> NDArray[np.float32]:
-    """How far the cube of a question is on its way to a disc of each colour.
-
-    Args:
-        taught: log-odds of all instructions, shape (12,).
-        question: index of an instruction.
-
-    Returns:
-        float32, shape (4,): 0 at the start, 1 when long done; NaN where no instruction asks it.
-    """
-    names, texts = list(COLOURS), all_instructions()
-    cube = texts[question].split()[2]
-    states = np.full(len(names), np.nan, np.float32)
-    for place, disc in enumerate(names):
-        if disc != cube:
-            index = texts.index(instruction_text(cube, disc))
-            states[place] = (taught[index] - FLOOR) / SPAN
-    return states
 
 
 @dataclass
@@ -196,6 +98,7 @@ class _Branch:
     Attributes:
         run: a provisional pair or nothing, the question's start, its ends.
         prefix: tokens of the video that it sees.
+        frames: of the video that it sees.
         tails: place and length of each question's end.
         target: log-odds to be taught, one a question.
         words: place and token of the colour words to be told.
@@ -204,6 +107,7 @@ class _Branch:
 
     run: _Run
     prefix: int
+    frames: int
     tails: list[tuple[int, int]] = field(default_factory=list)
     target: list[float] = field(default_factory=list)
     words: list[tuple[int, int]] = field(default_factory=list)
@@ -224,7 +128,8 @@ class Batch:
         words: (W, 3) clip, place, and the colour word that comes next.
         cube_words: (A, 2) clip and place of each question's cube colour.
         disc_words: (A, 2) clip and place of each question's disc colour.
-        cube_state: (A, 4) how far that cube is for a disc of each colour, of 1; NaN if not asked.
+        cube_state: (A, 4) how far that cube is for a disc of each colour, of 1; NaN where the
+            question is none of this scene's.
         clips: the clips.
         pairs: (clip, first frame, last frame) of each pair, in the order of its tokens.
     """
@@ -265,13 +170,18 @@ class BatchMaker:
         layout: the package's own token ids and positions.
         prefixes: how many prefixes of a clip are scored.
         questions: how many instructions each.
+        foreign: questions of each clip that are none of this scene's instructions.
     """
 
-    def __init__(self, layout: Qwen3VLLayout, prefixes: int, questions: int) -> None:
+    def __init__(
+        self, layout: Qwen3VLLayout, prefixes: int, questions: int, foreign: int = FOREIGN
+    ) -> None:
         self._layout = layout
         self._prefixes = prefixes
         self._questions = questions
         self._suffixes = [layout.suffix(text) for text in all_instructions()]
+        self._foreign: dict[str, Span] = {}
+        self._foreign_count = foreign
         ids = [span.ids.tolist() for span in self._suffixes]
         self._common = next(i for i, row in enumerate(zip(*ids, strict=False)) if len(set(row)) > 1)
 
@@ -337,19 +247,20 @@ class BatchMaker:
             tokens.append(video.length)
         branches = []
         for length in prefix_lengths(clip.target, self._prefixes, rng):
-            branch = _Branch(_Run(), tokens[length // 2])
+            branch = _Branch(_Run(), tokens[length // 2], length)
             self._ask(branch, clip, length, after[length // 2], rng)
             branches.append(branch)
-        return video, branches
+        if not self._foreign_count:
+            return video, branches
+        length = branches[int(rng.integers(len(branches)))].frames
+        branch = _Branch(_Run(), tokens[length // 2], length)
+        self._ask_foreign(branch, clip, length, after[length // 2], rng)
+        return video, [*branches, branch]
 
     def _ask(
         self, branch: _Branch, clip: Clip, length: int, start: int, rng: np.random.Generator
     ) -> None:
-        if length % 2:
-            span = self._layout.pair(float(clip.stamps[length - 1]))
-            branch.run.add(span, start)
-            branch.run.seen.append((length - 1, length - 1))
-            start += span.advance
+        start = self._add_odd_frame(branch, clip, length, start)
         questions = question_indices(clip.colours, self._questions, rng)
         head = _cut(self._suffixes[questions[0]], 0, self._common)
         cube_place = branch.run.add(head, start) + len(head) - 1
@@ -363,9 +274,39 @@ class BatchMaker:
             place = branch.run.add(tail, start)
             branch.tails.append((place, len(tail)))
             branch.target.append(float(taught[question]))
-            branch.states.append(cube_states(taught, question))
+            branch.states.append(cube_states(clip.shown[length - 1], question))
             if question == shown and taught[shown] > NEAR:
                 branch.words.append((place + DISC_WORD - 1, int(tail.ids[DISC_WORD])))
+
+    def _ask_foreign(
+        self, branch: _Branch, clip: Clip, length: int, start: int, rng: np.random.Generator
+    ) -> None:
+        """Asks what the video cannot fulfil; nothing of it is shared but the video."""
+        start = self._add_odd_frame(branch, clip, length, start)
+        names = list(COLOURS)
+        cube, disc = names[clip.colours[0]], names[clip.colours[1]]
+        right = all_instructions().index(instruction_text(cube, disc))
+        for _ in range(self._foreign_count):
+            done = clip.target[length - 1, right] > 0
+            draw = wrong_when_done if done and rng.random() < 0.7 else wrong_at_any_time
+            whole = self._suffix(draw(cube, disc, rng))
+            branch.tails.append((branch.run.add(whole, start), len(whole)))
+            branch.target.append(FLOOR)
+            branch.states.append(np.full(len(names), np.nan, np.float32))
+
+    def _add_odd_frame(self, branch: _Branch, clip: Clip, length: int, start: int) -> int:
+        """Shows the last frame of an odd prefix; returns where the question starts."""
+        if length % 2 == 0:
+            return start
+        span = self._layout.pair(float(clip.stamps[length - 1]))
+        branch.run.add(span, start)
+        branch.run.seen.append((length - 1, length - 1))
+        return start + span.advance
+
+    def _suffix(self, text: str) -> Span:
+        if text not in self._foreign:
+            self._foreign[text] = self._layout.suffix(text)
+        return self._foreign[text]
 
 
 def _allow(mask: torch.Tensor, branch: _Branch, video: int) -> None:

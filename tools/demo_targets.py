@@ -20,6 +20,10 @@ DONE = 0.5
 SURE = 3.0
 """Log-odds some seconds later."""
 SPAN = SURE - FLOOR
+HELD = FLOOR + 0.41 * (NEARLY - FLOOR)
+"""From which on it is plain which cube is meant."""
+NEAR = FLOOR + 0.62 * (NEARLY - FLOOR)
+"""From which on it is plain which disc is meant."""
 SETTLING = 1.2
 """Seconds in which the answer gets sure."""
 

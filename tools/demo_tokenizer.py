@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from tools.instructions import all_instructions
+from tools.wrong_instructions import every_wording
 from topreward_ros.method.prompt import Prompt, PromptForm
 
 SPECIAL = (
@@ -36,7 +37,7 @@ def _texts() -> list[str]:
     for form in PromptForm:
         prompt = Prompt(form)
         texts.append(prompt.before_video)
-        texts += [prompt.after_video(text) for text in all_instructions()]
+        texts += [prompt.after_video(text) for text in (*all_instructions(), *every_wording())]
     for marker in SPECIAL:
         texts = [text.replace(marker, "\n") for text in texts]
     return [part for text in texts for part in text.split("\n") if part] + ["\n"] * 4

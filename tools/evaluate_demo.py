@@ -1,18 +1,21 @@
 """Measures the demo checkpoint on recorded episodes, and chooses its success threshold.
 
     python -m tools.evaluate_demo --model topreward_ros/models/demo --threshold-data DIR \
-        --data WORLD=DIR ... --out figures.json [--controls N] [--write-threshold]
+        --data WORLD=DIR ... --out FOLDER [--controls N] [--write-threshold]
 
 It prints a table with a column for each world, with the controls that `evaluate` has. Everything
 goes the way of a live episode: the package loads the checkpoint, frames that show something new are
 appended to a session one by one, and each prefix is scored. The threshold is chosen on episodes of
-its own.
+its own, by the bound of `calibrate`; what that promised and what came is printed too. `--out` gets
+both as text for the model card (`card.md`), all numbers (`figures.json`), and pictures of the four
+episodes of each world that are decided worst.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +27,13 @@ from tqdm import tqdm
 
 from tools.demo_batches import question_indices
 from tools.demo_controls import control_levels
+from tools.demo_promise import BOUND, calibrated, promise
 from tools.demo_table import column, table
 from tools.instructions import all_instructions
 from tools.recorded_set import load
+from tools.worst_episodes import draw_worst, worst
+from topreward_ros.method.calibrating import CalibrationRefusedError
+from topreward_ros.method.conformal import FalseStopBound
 from topreward_ros.method.metrics import success_auc, value_order_correlation
 from topreward_ros.method.success import SuccessDetector, SuccessSettings, latch_level
 from topreward_ros.models.checkpoints.loading import load_scorer
@@ -104,25 +111,6 @@ def score_episode(
         float(stamps[last_undone + 1]) if success and last_undone + 1 < len(stamps) else None,
         control_levels(scorer, episode["frames"], stamps, asked[0], DETECTOR) if controls else {},
     )
-
-
-def choose_threshold(scored: list[Scored]) -> float:
-    """The threshold on the success score that errs least, in the middle of where it does so.
-
-    Each episode counts with the level under which the live detector would latch in it, at any time:
-    a failure must not be stopped on the way, and a success must be seen before its end.
-    """
-    levels = {True: [], False: []}
-    for each in scored:
-        levels[each.success].append(each.level)
-    candidates = np.unique([*levels[True], *levels[False], -9.0, -1e-3])
-    middles = (candidates[1:] + candidates[:-1]) / 2
-    errors = [
-        np.mean(np.asarray(levels[True]) <= m) + np.mean(np.asarray(levels[False]) > m)
-        for m in middles
-    ]
-    best = np.flatnonzero(np.isclose(errors, min(errors)))
-    return round(float((middles[best[0]] + middles[best[-1]]) / 2), 3)
 
 
 def latched_at(scored: Scored, threshold: float) -> float | None:
@@ -225,7 +213,13 @@ def main() -> None:
         "--controls", type=int, default=48, metavar="N",
         help="successes of each world that are shown as controls (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, help="file for the figures")
+    parser.add_argument("--rate", type=float, default=BOUND.rate, help="of false stops, promised")
+    parser.add_argument("--confidence", type=float, default=BOUND.confidence, help="of that")
+    parser.add_argument(
+        "--threshold-if-refused", type=float, metavar="NAT",
+        help="where calibrate refuses, as after hardly any training (default: that is an error)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder for the figures")
     parser.add_argument(
         "--write-threshold", action="store_true", help="into the checkpoint's topreward.json"
     )
@@ -233,19 +227,39 @@ def main() -> None:
     torch.set_num_threads(1)
     scorer = load_scorer(arguments.model)
     threshold = scorer.success_threshold
+    calibration = None
     if arguments.threshold_data is not None:
         chosen_on = [s for d in arguments.threshold_data for s in score_folder(scorer, d)]
-        threshold = choose_threshold(chosen_on)
+        bound = FalseStopBound(arguments.rate, arguments.confidence)
+        try:
+            calibration = calibrated(chosen_on, scorer, arguments.model, DETECTOR, bound)
+            # upwards: a lower threshold would break the promise
+            threshold = math.ceil(1e3 * calibration.tasks[0].threshold) / 1e3
+        except CalibrationRefusedError as error:
+            threshold = arguments.threshold_if_refused
+            if threshold is None:
+                parser.error(str(error))
+            print(f"No threshold is promised: {error}")
     if threshold is None:
         parser.error("the checkpoint names no threshold; give --threshold-data")
     worlds: dict[str, list[Scored]] = {}
     for name, folder in arguments.data:
         worlds.setdefault(name, []).extend(score_folder(scorer, folder, arguments.controls))
     result = {name: figures(scored, threshold) for name, scored in worlds.items()}
-    print(f"At a threshold of {threshold} nat; intervals hold 95 %.\n")
-    print(table({name: column(scored, threshold) for name, scored in worlds.items()}))
+    card = f"At a threshold of {threshold} nat; intervals hold 95 %.\n\n"
+    card += table({name: column(scored, threshold) for name, scored in worlds.items()}) + "\n"
+    if calibration is not None:
+        card += f"\n{promise(calibration, worlds)}\n"
+    print(card)
     if arguments.out is not None:
-        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "card.md").write_text(card)
+        (arguments.out / "figures.json").write_text(json.dumps(result, indent=2) + "\n")
+        for name, folder in dict(arguments.data).items():
+            picture = arguments.out / f"worst_{name.replace(' ', '_')}.png"
+            # of a world in several folders, the last one's
+            scored = worlds[name][-len(load(folder)) :]
+            draw_worst(folder, worst(scored, threshold), picture)
     if arguments.write_threshold:
         path = Path(arguments.model) / "topreward.json"
         settings = json.loads(path.read_text())

@@ -8,7 +8,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "blue": (0.08, 0.22, 0.90),
     "white": (0.95, 0.95, 0.95),
 }
-"""Colours of cubes and discs (RGB). The arm is yellow, the table grey."""
+"""Colours of cubes and discs (RGB). The arm is yellow."""
 
 
 def instruction_text(cube: str, disc: str) -> str:
@@ -22,5 +22,6 @@ def instruction_text(cube: str, disc: str) -> str:
 
 
 def all_instructions() -> list[str]:
-    """Every instruction of this scene: a cube and a disc of two different colours."""
-    return [instruction_text(c, d) for c in COLOURS for d in COLOURS if c != d]
+    """Every instruction of this scene; those with a cube and a disc of one colour come last."""
+    different = [instruction_text(c, d) for c in COLOURS for d in COLOURS if c != d]
+    return [*different, *(instruction_text(c, c) for c in COLOURS)]

@@ -1,6 +1,9 @@
 """Records training episodes: frames at the model's size, and what is true in them.
 
-    python -m tools.record_dataset --first-seed 100000 --count 2400 --out DIR
+    python -m tools.record_dataset --first-seed 1000000 --count 1800 --out DIR
+
+What is recorded already is left out, so an interrupted run goes on where it stopped; with
+`--stop-after`, it stops by itself and its exit status is 75 until all is there.
 
 A picture is drawn only where the model would look: about two a second. Each goes the same way as
 a live one: camera effects, JPEG, decoding, the package's own resizing.
@@ -10,18 +13,25 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import sys
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
+from lerobot_env_so101 import SO101PickPlaceGymEnv
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tools.camera_effects import CameraEffects, random_effects
 from tools.instructions import COLOURS, all_instructions
+from tools.pieces import UNFINISHED, Piece
 from tools.recorded_set import save
-from tools.so101_episodes import Episode, act_episode, make_env, task_progress
+from tools.so101_episodes import KINDS, Episode, act_episode, make_env
 from tools.so101_scene import PARTS, ScenePainter
+from tools.task_progress import task_progress
+from tools.worlds import TRAINING, WORLDS
 from topreward_ros.video.resizing import resize
 
 FRAME_SIZE = (96, 96)
@@ -30,7 +40,8 @@ CAMERA_SIZE = (320, 240)
 TOKEN = 16
 """Pixels along the side of one visual token of the demo model."""
 
-SHARD = 25
+SHARD = 10
+"""Episodes in a file: what is lost at most when recording is killed."""
 
 
 def sample_times(episode: Episode, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -72,9 +83,9 @@ def record(episode: Episode, painter: ScenePainter) -> dict[str, np.ndarray]:
     """Draws an episode at its sampling times.
 
     Returns:
-        frames (T, 96, 96, 3) uint8; stamps (T,) s; parts (T, 6, 6, P) uint8; progress (T, 12) and
-        done (T, 12) for each of `all_instructions()`; colours (4,) index of cube, disc, other
-        cube, other disc; and seed, kind, success, instruction.
+        frames (T, 96, 96, 3) uint8; stamps (T,) s; parts (T, 6, 6, P) uint8; progress (T, 16)
+        for each of `all_instructions()`; colours (4,) index of cube, disc, other cube, other disc;
+        and seed, kind, world, success, instruction.
     """
     rng = np.random.default_rng([episode.seed, 1])
     effects = random_effects(rng)
@@ -101,43 +112,69 @@ def record(episode: Episode, painter: ScenePainter) -> dict[str, np.ndarray]:
         "instruction": np.asarray(instructions.index(look.instruction)),
         "success": np.asarray(episode.succeeded),
         "kind": np.asarray(episode.kind),
+        "world": np.asarray(look.world),
         "seed": np.asarray(episode.seed),
     }
 
 
-def _record_shard(job: tuple[range, Path, str | None]) -> int:
-    seeds, path, kind = job
-    if path.exists():
-        return len(seeds)
-    env, painter = make_env(), ScenePainter(*CAMERA_SIZE, masks=True)
-    save(path, [record(act_episode(env, seed, kind), painter) for seed in seeds])
-    painter.close()
+@cache
+def _scene() -> tuple[SO101PickPlaceGymEnv, ScenePainter]:
+    """Of a process; making them takes as long as three episodes."""
+    return make_env(), ScenePainter(*CAMERA_SIZE, masks=True)
+
+
+def _record_shard(job: tuple[range, Path, str | None, str]) -> int:
+    seeds, path, kind, world = job
+    env, painter = _scene()
+    save(path, [record(act_episode(env, seed, kind, WORLDS[world]), painter) for seed in seeds])
     return len(seeds)
 
 
-def main() -> None:
-    """Command line."""
+def main() -> int:
+    """Command line; returns 0, or `UNFINISHED` where the time was over first."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--first-seed", type=int, required=True, help="seed of the first episode")
     parser.add_argument("--count", type=int, required=True, help="how many episodes")
-    parser.add_argument("--kind", help="record only this kind of episode")
+    parser.add_argument("--kind", choices=list(KINDS), help="record only this kind of episode")
+    parser.add_argument("--world", choices=list(WORLDS), default=TRAINING.name)
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument(
+        "--stop-after", type=float, default=float("inf"), metavar="MINUTES",
+        help="stop then; the same command goes on from there",
+    )  # fmt: skip
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     last = arguments.first_seed + arguments.count
-    jobs = []
+    jobs, there = [], 0
     for first in range(arguments.first_seed, last, SHARD):
         seeds = range(first, min(first + SHARD, last))
-        jobs.append((seeds, arguments.out / f"{first:08d}.npz", arguments.kind))
-    context = multiprocessing.get_context("spawn")
-    with (
-        context.Pool(arguments.processes, maxtasksperchild=8) as pool,
-        tqdm(total=arguments.count, unit="episode") as bar,
-    ):
-        for done in pool.imap_unordered(_record_shard, jobs):
-            bar.update(done)
+        path = arguments.out / f"{first:08d}.npz"
+        if path.exists():
+            there += len(seeds)
+        else:
+            jobs.append((seeds, path, arguments.kind, arguments.world))
+    piece, done = Piece(arguments.stop_after, arguments.out.name), there
+    piece.tell(done, arguments.count, there, "episodes")
+    if not jobs:
+        return 0
+    # new processes now and then: drawing leaks; one that is killed ends the recording with an error
+    pool = ProcessPoolExecutor(
+        arguments.processes, multiprocessing.get_context("spawn"), max_tasks_per_child=8
+    )
+    waiting, running = iter(jobs), set()
+    with pool:
+        while True:
+            if not piece.over or done == there:
+                fresh = islice(waiting, arguments.processes - len(running))
+                running |= {pool.submit(_record_shard, job) for job in fresh}
+            if not running:
+                break
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            done += sum(future.result() for future in finished)
+            piece.tell(done, arguments.count, there, "episodes")
+    return 0 if all(path.exists() for _, path, *_ in jobs) else UNFINISHED
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,7 +16,7 @@ from tools.record_episodes import describe_so101, make_camera, record_bag
 from tools.so101_episodes import act_episode, make_env
 
 SUCCESS_SEED = 600002
-FAILURE_SEED = 600008
+FAILURE_SEED = 600009
 SIZE = (640, 480)
 RATE = 12.0
 DETAIL = 0.0008

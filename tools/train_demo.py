@@ -3,14 +3,18 @@
     python -m tools.train_demo --data DIR --validation DIR --out topreward_ros/models/demo
 
 First the vision tower alone, with linear heads that say what each visual token shows; then the
-whole model on many questions an episode. Stops after the given minutes. With `--checkpoint`, it
-goes on from a finished checkpoint, whose heads are gone, so new ones are fitted to it first.
+whole model on many questions an episode. Stops after the given minutes of each. With
+`--checkpoint`, it goes on from a finished checkpoint, whose heads are gone, so new ones are fitted
+to it first. With `--progress`, it goes on where it was stopped or killed, or at most two minutes
+before; with `--stop-after`, it stops by itself and its exit status is 75 until it is done.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,12 +28,15 @@ from torch.nn.functional import log_softmax, nll_loss, smooth_l1_loss
 from transformers import Qwen3VLForConditionalGeneration
 
 from tools.binding_heads import BindingHeads
-from tools.demo_batches import Batch, BatchMaker, Clip, augmented, make_clip, whole_clip
+from tools.demo_batches import Batch, BatchMaker, augmented
+from tools.demo_clips import Clip, make_clip, whole_clip
 from tools.demo_model import GRID, BatchedVision, make_model, normalised, pair_pixels
 from tools.demo_targets import FLOOR, NEARLY
 from tools.demo_tokenizer import save_tokenizer
+from tools.pieces import UNFINISHED, Piece
 from tools.recorded_set import load
-from tools.training_pace import Timed, Workers, rate
+from tools.training_pace import PieceOver, Timed, Workers, rate
+from tools.training_state import Place, go_on, keep
 from tools.tree_attention import use_tree_attention
 from tools.vision_heads import PairTruth, VisionHeads
 from topreward_ros.method.prompt import Prompt
@@ -103,10 +110,56 @@ class Trainer:
         layout = Qwen3VLLayout(tokenizer, Prompt(), GRID)
         self.maker = BatchMaker(layout, PREFIXES, QUESTIONS)
         self.short = BatchMaker(layout, 3, 4)
-        self.every = BatchMaker(layout, 10_000, QUESTIONS)
+        self.every = BatchMaker(layout, 10_000, QUESTIONS, foreign=0)
         self.true = layout.answer_id
         self.false = single_token(tokenizer, " False")
         self.average = [p.detach().clone() for p in self.model.parameters()]
+        self.seed, self.progress, self.piece = seed, None, None
+        self.place, self._optimizer_state = Place(), None
+
+    def goes_on(self, progress: Path, piece: Piece) -> None:
+        """Keeps its state in a file from now on, and goes on from what is there.
+
+        Args:
+            progress: the file.
+            piece: when to stop.
+        """
+        self.progress, self.piece = progress, piece
+        self.place, self._optimizer_state = go_on(progress, self)
+        place = (self.place.phase, self.place.step)
+        self.rng = np.random.default_rng([self.seed, self.workers.rank, *place])
+
+    def phase(self, number: int, train: Callable[[], None]) -> None:
+        """Trains a phase, unless it is over already.
+
+        Raises:
+            PieceOver: the time of this piece is over.
+        """
+        if number < self.place.phase:
+            return
+        train()
+        self.place, self._optimizer_state = Place(number + 1), None
+        self._keep(None)
+
+    def _keep(self, optimizer: torch.optim.Optimizer | None) -> None:
+        if self.progress is not None and self.workers.rank == 0:
+            keep(self.progress, self, self.place, optimizer and optimizer.state_dict())
+
+    def _timed(self, minutes: float, name: str, optimizer: torch.optim.Optimizer) -> Timed:
+        """Steps of the phase that is under way, from where it was stopped."""
+        if self._optimizer_state is not None:
+            optimizer.load_state_dict(self._optimizer_state)
+            self._optimizer_state = None
+
+        def kept(step: int, seconds: float) -> None:
+            self.place = Place(self.place.phase, step, seconds)
+            self._keep(optimizer)
+
+        place = self.place
+        return Timed(
+            minutes, name, self.workers,
+            spent=place.seconds, step=place.step, piece=self.piece, keep=kept,
+        )  # fmt: skip
 
     def optimizer(self) -> torch.optim.AdamW:
         """AdamW; no decay on norms, biases and embeddings."""
@@ -145,7 +198,7 @@ class Trainer:
     def train_vision(self, minutes: float, peak: float) -> None:
         """The vision tower with its heads alone."""
         optimizer, mean = self.optimizer(), 0.0
-        for step, part, bar in Timed(minutes, "vision", self.workers):
+        for step, part, bar in self._timed(minutes, "vision", optimizer):
             clips, where, pairs = [], [], []
             while len(pairs) < PAIRS_A_STEP // self.workers.count:
                 episode = self.episodes[self.rng.integers(len(self.episodes))]
@@ -160,7 +213,7 @@ class Trainer:
                 features, _ = self.vision(pair_pixels(torch.stack(pairs)), deepstack=False)
             loss = self.heads.loss(features, PairTruth(clips, where))
             self.update(optimizer, loss, rate(part, 1.0, peak))
-            mean = loss.item() if step == 0 else 0.98 * mean + 0.02 * loss.item()
+            mean = loss.item() if mean == 0.0 else 0.98 * mean + 0.02 * loss.item()
             if step % 50 == 0 and self.workers.rank == 0:
                 bar.write(f"vision step {step} loss {mean:.4f}")
 
@@ -228,26 +281,30 @@ class Trainer:
     def train(self, minutes: float, peak: float, batch_size: int, *, at_rest: bool) -> None:
         """The whole model; or short clips, with the vision tower at rest."""
         optimizer, means = self.optimizer(), {}
-        self._restart_average()
+        if self.place.step == 0:
+            self._restart_average()
         weights = {"answer": 2.0, "graded": 0.5, "bound": 6.0, "words": 1.0, "shown": 0.4}
         order = np.argsort([len(episode["stamps"]) for episode in self.episodes])
-        for step, part, bar in Timed(minutes, "language" if at_rest else "model", self.workers):
+        name = "language" if at_rest else "model"
+        for step, part, bar in self._timed(minutes, name, optimizer):
             # episodes of about one length, so that little is padded
-            first = int(self.rng.integers(0, len(order) - 6 * batch_size))
-            lot = order[first : first + 6 * batch_size]
+            alike = min(6 * batch_size, len(order))
+            first = int(self.rng.integers(0, len(order) - alike + 1))
+            lot = order[first : first + alike]
             lot = self.rng.choice(lot, batch_size, replace=False)
             clips = [make_clip(int(i), self.episodes[i], self.rng, short=at_rest) for i in lot]
             maker = self.short if at_rest else self.maker
             losses = self.loss(maker(clips, self.rng), at_rest=at_rest)
-            total = sum(weights[name] * value for name, value in losses.items())
+            total = sum(weights[key] * value for key, value in losses.items())
             self.update(optimizer, total, rate(part, 1.0, peak))
             self._follow(step)
             if self.workers.rank > 0:
                 continue
-            for name, value in losses.items():
-                means[name] = 0.97 * means.get(name, value.item()) + 0.03 * value.item()
+            for part_name, value in losses.items():
+                former = means.get(part_name, value.item())
+                means[part_name] = 0.97 * former + 0.03 * value.item()
             if step % 25 == 0:
-                text = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+                text = " ".join(f"{key} {value:.4f}" for key, value in means.items())
                 bar.write(f"step {step} part {part:.3f} {text}")
             if step % VALIDATE_EVERY == VALIDATE_EVERY - 1:
                 bar.write(json.dumps(self.validate(24)))
@@ -299,21 +356,6 @@ class Trainer:
             "auc_instruction": float(roc_auc_score(known, [*right, *wrong])),
         }
 
-    def keep(self, path: Path | None) -> None:
-        """Writes weights and heads, to train on from there."""
-        if path is not None and self.workers.rank == 0:
-            state = {"model": self.model.state_dict(), "heads": self.heads.state_dict()}
-            state["binding"] = self.binding.state_dict()
-            torch.save(state, path)
-
-    def restore(self, path: Path) -> None:
-        """Reads what `keep` wrote."""
-        state = torch.load(path)
-        self.model.load_state_dict(state["model"])
-        self.heads.load_state_dict(state["heads"])
-        if "binding" in state:
-            self.binding.load_state_dict(state["binding"])
-
     def go_on_from(self, checkpoint: Path) -> None:
         """Reads the weights that `save` wrote."""
         weights = load_file(checkpoint / "model.safetensors")
@@ -340,8 +382,8 @@ def save_checkpoint(model: Qwen3VLForConditionalGeneration, folder: Path) -> Non
         settings.write_text(json.dumps(SETTINGS, indent=2) + "\n")
 
 
-def main() -> None:
-    """Command line."""
+def main() -> int:
+    """Command line; returns 0, or `UNFINISHED` where the time was over first."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="recorded training episodes")
     parser.add_argument("--validation", type=Path, required=True, help="other recorded episodes")
@@ -351,35 +393,59 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=40.0, help="of training the whole model")
     parser.add_argument("--batch", type=int, default=EPISODES_A_STEP, help="episodes a step")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--state", type=Path, help="file to begin from, made by --keep")
     parser.add_argument("--checkpoint", type=Path, help="finished checkpoint to begin from")
     parser.add_argument("--heads-minutes", type=float, default=4.0, help="of fitting heads to it")
-    parser.add_argument("--keep", type=Path, help="file for the state after each phase")
+    parser.add_argument("--progress", type=Path, help="file to keep the state in, to go on from")
+    parser.add_argument(
+        "--stop-after", type=float, default=float("inf"), metavar="MINUTES",
+        help="stop then; the same command goes on from there",
+    )  # fmt: skip
     arguments = parser.parse_args()
+    if arguments.progress is None and arguments.stop_after < float("inf"):
+        parser.error("--stop-after needs --progress, a file for what training goes on from")
     workers = Workers()
     torch.manual_seed(arguments.seed + workers.rank)
     trainer = Trainer(
         load(arguments.data), load(arguments.validation), arguments.out, arguments.seed, workers
     )
-    if arguments.state is not None:
-        trainer.restore(arguments.state)
-    batch = max(1, arguments.batch // workers.count)
-    if arguments.checkpoint is not None:
-        trainer.go_on_from(arguments.checkpoint)
-        trainer.fit_heads(arguments.heads_minutes, batch)
-    if arguments.vision_minutes > 0:
-        trainer.train_vision(arguments.vision_minutes, 2.4e-3)
-        trainer.keep(arguments.keep)
-    if arguments.language_minutes > 0:
-        trainer.train(arguments.language_minutes, 1.5e-3, batch, at_rest=True)
-        trainer.keep(arguments.keep)
-    if arguments.minutes > 0:
-        trainer.train(arguments.minutes, 7e-4, batch, at_rest=False)
-        trainer.keep(arguments.keep)
+    if arguments.progress is not None:
+        trainer.goes_on(arguments.progress, Piece(arguments.stop_after, "training"))
+    try:
+        train_phases(trainer, arguments)
+    except PieceOver:
+        return UNFINISHED
     if workers.rank == 0:
         trainer.save()
         print(json.dumps(trainer.validate(10_000)))
+    return 0
+
+
+def train_phases(trainer: Trainer, arguments: argparse.Namespace) -> None:
+    """Trains one phase after the other, from where training was stopped.
+
+    Raises:
+        PieceOver: the time of this piece is over.
+    """
+    batch = max(1, arguments.batch // trainer.workers.count)
+
+    def fit() -> None:
+        if arguments.checkpoint is not None:
+            if trainer.place.step == 0:
+                trainer.go_on_from(arguments.checkpoint)
+            trainer.fit_heads(arguments.heads_minutes, batch)
+
+    def see() -> None:
+        trainer.train_vision(arguments.vision_minutes, 2.4e-3)
+
+    def speak() -> None:
+        trainer.train(arguments.language_minutes, 1.5e-3, batch, at_rest=True)
+
+    def judge() -> None:
+        trainer.train(arguments.minutes, 7e-4, batch, at_rest=False)
+
+    for number, train in enumerate((fit, see, speak, judge)):
+        trainer.phase(number, train)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

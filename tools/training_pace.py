@@ -1,16 +1,21 @@
-"""How training goes on: by the clock, in one process or several."""
+"""How training goes on: by the clock, in one process or several, in one piece or several."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-import numpy as np
 import torch
 from torch import distributed
 from tqdm import tqdm
+
+from tools.pieces import Piece
+
+KEEP_EVERY = 120.0
+"""Seconds between two states that are kept: what is lost at most when training is killed."""
 
 
 def rate(step: float, total: float, peak: float, warm: float = 0.03) -> float:
@@ -18,7 +23,8 @@ def rate(step: float, total: float, peak: float, warm: float = 0.03) -> float:
     part = min(step / total, 1.0)
     if part < warm:
         return peak * part / warm
-    return peak * (0.02 + 0.98 * 0.5 * (1.0 + np.cos(np.pi * (part - warm) / (1.0 - warm))))
+    fall = 0.5 * (1.0 + math.cos(math.pi * (part - warm) / (1.0 - warm)))
+    return peak * (0.02 + 0.98 * fall)
 
 
 class Workers:
@@ -50,25 +56,65 @@ class Workers:
             parameter.grad.copy_(part.view_as(parameter))
 
 
+class PieceOver(Exception):
+    """The time of this piece is over; the state is kept."""
+
+
 class Timed:
     """Steps until the minutes are over; gives the part of the time that has passed.
 
     Args:
-        minutes: of wall clock.
+        minutes: of wall clock, those of former pieces too.
         name: for the progress bar.
         workers: who stop together.
+        spent: seconds of it in former pieces.
+        step: the first step's number.
+        piece: when to stop, to go on later; None: never.
+        keep: keeps the state, given the next step's number and the seconds spent; every
+            `KEEP_EVERY` seconds and when the piece is over.
     """
 
-    def __init__(self, minutes: float, name: str, workers: Workers) -> None:
+    def __init__(
+        self,
+        minutes: float,
+        name: str,
+        workers: Workers,
+        *,
+        spent: float = 0.0,
+        step: int = 0,
+        piece: Piece | None = None,
+        keep: Callable[[int, float], None] | None = None,
+    ) -> None:
         self._seconds = minutes * 60
         self._name = name
         self._workers = workers
+        self._spent, self._step = spent, step
+        self._piece, self._keep = piece, keep
 
     def __iter__(self) -> Iterator[tuple[int, float, tqdm]]:
-        begin, step = time.monotonic(), 0
+        """Steps.
+
+        Raises:
+            PieceOver: the piece is over before the minutes are.
+        """
+        begin, step = time.monotonic() - self._spent, self._step
+        kept = begin + self._spent
         quiet = self._workers.rank > 0
         with tqdm(total=100, desc=self._name, mininterval=20, disable=quiet) as bar:
-            while (part := self._workers.agree(time.monotonic() - begin) / self._seconds) < 1.0:
-                yield step, part, bar
-                bar.update(int(part * 100) - bar.n)
+            while True:
+                seconds = self._workers.agree(time.monotonic() - begin)
+                if seconds >= self._seconds:
+                    return
+                yield step, seconds / self._seconds, bar
+                bar.update(int(100 * seconds / self._seconds) - bar.n)
                 step += 1
+                now = time.monotonic()
+                over = self._workers.agree(float(self._piece is not None and self._piece.over)) > 0
+                if self._keep is not None and (over or now - kept >= KEEP_EVERY):
+                    kept = now
+                    self._keep(step, now - begin)
+                    left = (self._seconds - (now - begin)) / 60.0
+                    if not quiet:
+                        bar.write(f"{self._name}: {step} steps, {left:.0f} min left")
+                if over:
+                    raise PieceOver

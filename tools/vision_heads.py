@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
-from tools.demo_batches import Clip, cube_states
+from tools.demo_clips import Clip, cube_states
 from tools.demo_targets import FLOOR, NEARLY, SPAN
 from tools.instructions import COLOURS, all_instructions
 
@@ -54,13 +54,14 @@ class VisionHeads(nn.Module):
         """
         features = self.norm(features.float())
         shown = binary_cross_entropy_with_logits(self.shows(features), truth.shows)
+        if not len(truth.cube_token):  # no cube is to be seen
+            return 4.0 * shown
         state = self.state(features[truth.cube_pair, truth.cube_token])
         far, over, done = state[:, :-1].unflatten(1, (3, -1)).unbind(1)
-        known = ~torch.isnan(truth.cube_state)
-        wanted = truth.cube_state[known]
-        how_far = smooth_l1_loss(far[known], wanted, beta=0.1)
-        is_over = binary_cross_entropy_with_logits(over[known], (wanted >= OVER).float())
-        is_done = binary_cross_entropy_with_logits(done[known], (wanted >= PLACED).float())
+        wanted = truth.cube_state
+        how_far = smooth_l1_loss(far, wanted, beta=0.1)
+        is_over = binary_cross_entropy_with_logits(over, (wanted >= OVER).float())
+        is_done = binary_cross_entropy_with_logits(done, (wanted >= PLACED).float())
         held = binary_cross_entropy_with_logits(state[:, -1], truth.cube_held)
         return 4.0 * shown + 3.0 * how_far + 2.0 * is_over + 3.0 * is_done + 0.5 * held
 
@@ -88,13 +89,13 @@ class PairTruth:
                 token = int(parts[:, part].argmax())
                 if parts[token, part] < 2 * VISIBLE:
                     continue
-                state = cube_states(clip.target[frame], _ABOUT[colour])
+                state = cube_states(clip.shown[frame], _ABOUT[colour])
                 pairs.append(index)
                 tokens.append(token)
                 states.append(state)
                 helds.append(float(part == 0 and clip.gripped[frame]))
         self.shows = torch.from_numpy(np.stack(shows))
-        self.cube_pair = torch.tensor(pairs)
-        self.cube_token = torch.tensor(tokens)
-        self.cube_state = torch.from_numpy(np.stack(states).astype(np.float32))
+        self.cube_pair = torch.tensor(pairs, dtype=torch.long)
+        self.cube_token = torch.tensor(tokens, dtype=torch.long)
+        self.cube_state = torch.from_numpy(np.reshape(states, (-1, len(_NAMES))).astype(np.float32))
         self.cube_held = torch.tensor(helds)

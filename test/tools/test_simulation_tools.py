@@ -8,13 +8,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tools.demo_batches import Clip, prefix_lengths, question_indices
+from tools.demo_batches import FOREIGN, prefix_lengths, question_indices
+from tools.demo_clips import CONTROLS, Clip, control_clip, make_clip, whole_clip
 from tools.demo_model import GRID, BatchedVision, make_model, normalised, pair_pixels
 from tools.demo_targets import FLOOR, NEARLY, log_odds
 from tools.demo_tokenizer import make_tokenizer
 from tools.instructions import COLOURS, all_instructions
+from tools.pieces import Piece
 from tools.train_demo import Trainer
-from tools.training_pace import Workers
+from tools.training_pace import PieceOver, Workers, rate
+from tools.wrong_instructions import ABSENT, wrong_at_any_time, wrong_when_done
 from topreward_ros.method.prompt import Prompt, PromptForm
 from topreward_ros.models.families.qwen3_vl import Qwen3VL
 from topreward_ros.models.families.qwen_patches import patchify
@@ -31,10 +34,12 @@ def tokenizer():
 @pytest.fixture
 def clip():
     rng = np.random.default_rng(4)
+    target = rng.uniform(-9, 3, (FRAMES, len(all_instructions()))).astype(np.float32)
     return Clip(
         frames=rng.integers(0, 256, (FRAMES, 96, 96, 3), np.uint8),
         stamps=np.arange(FRAMES) * 0.5,
-        target=rng.uniform(-9, 3, (FRAMES, 12)).astype(np.float32),
+        target=target,
+        shown=target,
         parts=np.zeros((FRAMES, 6, 6, 5), np.uint8),
         colours=np.array([0, 1, 2, 3]),
         gripped=np.zeros(FRAMES, bool),
@@ -131,8 +136,93 @@ def test_every_question_of_a_batch_scores_as_its_prompt_alone(clip, tmp_path):
             assert asked[number] == pytest.approx(exact, abs=1e-4)
             assert float(batch.target[number]) == pytest.approx(clip.target[length - 1, question])
             number += 1
-    assert number == len(asked)
+    assert number == len(asked) - FOREIGN
     assert max(map(abs, shifted)) > 1e-3, "wrong time stamps must show, or this proves nothing"
+
+
+@pytest.fixture
+def success(clip):
+    """A recorded success, as `recorded_set.load` gives it."""
+    progress = np.zeros((FRAMES, len(all_instructions())), np.float32)
+    progress[:, 0] = np.clip(np.arange(FRAMES) / 4, 0.0, 1.0)
+    told = {name: getattr(clip, name) for name in ("frames", "stamps", "parts", "colours")}
+    return {**told, "progress": progress, "gripped": clip.gripped, "success": np.asarray(True)}
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_is_taught_that_nothing_was_done(success, name):
+    whole = whole_clip(0, success)
+    assert whole.target.max() > 0
+    control = control_clip(whole, name, np.random.default_rng(3))
+    assert (control.target == FLOOR).all() and (control.stamps == whole.stamps).all()
+    assert (control.frames != whole.frames).any()
+    if name == "reversed":
+        assert (control.frames == whole.frames[::-1]).all()
+        assert (control.shown == whole.shown[::-1]).all(), "the pictures show what they show"
+    if name == "drawing":
+        assert not control.parts.any() and (control.shown == FLOOR).all()
+
+
+def test_controls_are_among_the_clips_of_training_but_the_most_are_as_recorded(success):
+    rng = np.random.default_rng(0)
+    clips = [make_clip(0, success, rng) for _ in range(400)]
+    nothing = np.mean([(clip.target == FLOOR).all() for clip in clips])
+    whole = np.mean([len(c.frames) == FRAMES and c.target[-1].max() > 0 for c in clips])
+    assert 0.08 < nothing < 0.35 and whole > 0.5
+
+
+def test_contradictions_and_absent_colours_are_asked_and_denied(success, tmp_path):
+    trainer = Trainer([], [], tmp_path, 0, Workers())
+    batch = trainer.maker([whole_clip(0, success)], np.random.default_rng(1))
+    foreign = torch.isnan(batch.cube_state).any(dim=1)
+    assert int(foreign.sum()) == FOREIGN
+    assert (batch.target[foreign] == FLOOR).all()
+    row, place = batch.answers[foreign][0].tolist()
+    assert trainer.maker._foreign, "its words are of their own"
+    assert int(batch.ids[row, place]) == int(next(iter(trainer.maker._foreign.values())).ids[-1])
+
+
+def test_validation_scores_the_right_and_the_wrong_instructions(success, tmp_path):
+    failure = {**success, "success": np.asarray(False)}
+    trainer = Trainer([], [success, failure], tmp_path, 0, Workers())
+    figures = trainer.validate(2)
+    assert set(figures) == {"voc", "auc_success", "auc_instruction"}
+    assert all(np.isfinite(value) for value in figures.values())
+
+
+def test_what_is_asked_wrongly_is_never_an_instruction_of_this_scene():
+    rng = np.random.default_rng(0)
+    for draw in (wrong_when_done, wrong_at_any_time):
+        texts = {draw("red", "green", rng) for _ in range(200)}
+        assert len(texts) > 6 and not texts & set(all_instructions())
+    names = set(COLOURS)
+    assert not names & set(ABSENT)
+
+
+def test_training_goes_on_where_it_was_stopped(success, tmp_path):
+    def stopped(clock):
+        trainer = Trainer([success] * 8, [], tmp_path, 0, Workers())
+        seconds = iter(clock)
+        piece = Piece(1.0, "training", clock=lambda: next(seconds), say=lambda text: None)
+        trainer.goes_on(tmp_path / "state.pt", piece)
+        return trainer
+
+    first = stopped([0.0, 0.0, 0.0, 61.0])
+    with pytest.raises(PieceOver):
+        first.phase(0, lambda: first.train_vision(10.0, 1e-3))
+    assert first.place.phase == 0 and first.place.step > 0
+    again = stopped([0.0, 0.0, 61.0, 61.0, 61.0])
+    assert again.place == first.place and again.place.seconds > 0
+    assert type(rate(0.5, 1.0, 1e-3)) is float, "a state with numbers of numpy is not read again"
+    for mine, theirs in zip(again.model.parameters(), first.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    with pytest.raises(PieceOver):
+        again.phase(0, lambda: again.train_vision(10.0, 1e-3))
+    assert again.place.step > first.place.step
+    again.phase(0, lambda: None)
+    last = stopped([0.0] * 3)
+    last.phase(0, lambda: pytest.fail("this phase is over"))
+    assert last.place.phase == 1
 
 
 def test_training_steps_lower_the_loss(clip, tmp_path):
