@@ -25,13 +25,13 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tools.demo_batches import question_indices
-from tools.demo_controls import control_levels
-from tools.demo_promise import BOUND, calibrated, promise
-from tools.demo_table import column, table
-from tools.instructions import all_instructions
-from tools.recorded_set import load
-from tools.worst_episodes import draw_worst, worst
+from tools.evaluation.controls import control_levels
+from tools.evaluation.promise import BOUND, calibrated, promise
+from tools.evaluation.table import column, table
+from tools.evaluation.worst_episodes import draw_worst, worst
+from tools.simulation.instructions import all_instructions
+from tools.simulation.recorded_set import load
+from tools.training.batches import question_indices
 from topreward_ros.method.calibrating import CalibrationRefusedError
 from topreward_ros.method.conformal import FalseStopBound
 from topreward_ros.method.metrics import success_auc, value_order_correlation

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.recorded_set import load
+from tools.simulation.recorded_set import load
 
 QUALITY = 92
 

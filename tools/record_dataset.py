@@ -24,14 +24,14 @@ import numpy as np
 from lerobot_env_so101 import SO101PickPlaceGymEnv
 from numpy.typing import NDArray
 
-from tools.camera_effects import CameraEffects, random_effects
-from tools.instructions import COLOURS, all_instructions
 from tools.pieces import UNFINISHED, Piece
-from tools.recorded_set import save
-from tools.so101_episodes import KINDS, Episode, act_episode, make_env
-from tools.so101_scene import PARTS, ScenePainter
-from tools.task_progress import task_progress
-from tools.worlds import TRAINING, WORLDS
+from tools.simulation.camera_effects import CameraEffects, random_effects
+from tools.simulation.instructions import COLOURS, all_instructions
+from tools.simulation.recorded_set import save
+from tools.simulation.so101_episodes import KINDS, Episode, act_episode, make_env
+from tools.simulation.so101_scene import PARTS, ScenePainter
+from tools.simulation.task_progress import task_progress
+from tools.simulation.worlds import TRAINING, WORLDS
 from topreward_ros.video.resizing import resize
 
 FRAME_SIZE = (96, 96)

@@ -11,9 +11,9 @@ import argparse
 import shutil
 from pathlib import Path
 
-from tools.camera_effects import CameraEffects
 from tools.record_episodes import describe_so101, make_camera, record_bag
-from tools.so101_episodes import act_episode, make_env
+from tools.simulation.camera_effects import CameraEffects
+from tools.simulation.so101_episodes import act_episode, make_env
 
 SUCCESS_SEED = 600002
 FAILURE_SEED = 600009

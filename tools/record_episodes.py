@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tools.camera_effects import CameraEffects, random_effects
-from tools.episode_bags import EPOCH, Picture, describe, label_table, write_bag
-from tools.so101_episodes import KINDS, Episode, act_episode, make_env
-from tools.so101_scene import ScenePainter
+from tools.simulation.camera_effects import CameraEffects, random_effects
+from tools.simulation.episode_bags import EPOCH, Picture, describe, label_table, write_bag
+from tools.simulation.so101_episodes import KINDS, Episode, act_episode, make_env
+from tools.simulation.so101_scene import ScenePainter
 
 TOPIC = "/static_camera/image_raw/compressed"
 FRAME_ID = "static_camera"

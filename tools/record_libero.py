@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tools.camera_effects import CLEAN
-from tools.episode_bags import Picture, describe, label_table, write_bag
-from tools.libero_cameras import CAMERAS, LiberoPainter
-from tools.libero_episodes import KINDS, Episode, LiberoTask, act_episode
+from tools.simulation.camera_effects import CLEAN
+from tools.simulation.episode_bags import Picture, describe, label_table, write_bag
+from tools.simulation.libero_cameras import CAMERAS, LiberoPainter
+from tools.simulation.libero_episodes import KINDS, Episode, LiberoTask, act_episode
 
 
 def pictures(episode: Episode, painter: LiberoPainter, rate: float) -> Iterator[Picture]:

@@ -16,8 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.rig_file import PlayedCamera, pair_cameras, read_rig
-from tools.stack_run import Passage, StackBroke, running
+from tools.stack.rig_file import PlayedCamera, pair_cameras, read_rig
+from tools.stack.run import Passage, StackBroke, running
 from topreward_ros.commands import INTERRUPTED, finish
 from topreward_ros.nodes.running.demo import isolate
 from topreward_ros.nodes.running.stack import parameter_files

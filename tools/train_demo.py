@@ -27,18 +27,18 @@ from sklearn.metrics import roc_auc_score
 from torch.nn.functional import log_softmax, nll_loss, smooth_l1_loss
 from transformers import Qwen3VLForConditionalGeneration
 
-from tools.binding_heads import BindingHeads
-from tools.demo_batches import Batch, BatchMaker, augmented
-from tools.demo_clips import Clip, make_clip, whole_clip
-from tools.demo_model import GRID, BatchedVision, make_model, normalised, pair_pixels
-from tools.demo_targets import FLOOR, NEARLY
-from tools.demo_tokenizer import save_tokenizer
 from tools.pieces import UNFINISHED, Piece
-from tools.recorded_set import load
-from tools.training_pace import PieceOver, Timed, Workers, rate
-from tools.training_state import Place, go_on, keep
-from tools.tree_attention import use_tree_attention
-from tools.vision_heads import PairTruth, VisionHeads
+from tools.simulation.recorded_set import load
+from tools.training.batches import Batch, BatchMaker, augmented
+from tools.training.binding_heads import BindingHeads
+from tools.training.clips import Clip, make_clip, whole_clip
+from tools.training.model import GRID, BatchedVision, make_model, normalised, pair_pixels
+from tools.training.pace import PieceOver, Timed, Workers, rate
+from tools.training.state import Place, go_on, keep
+from tools.training.targets import FLOOR, NEARLY
+from tools.training.tokenizer import save_tokenizer
+from tools.training.tree_attention import use_tree_attention
+from tools.training.vision_heads import PairTruth, VisionHeads
 from topreward_ros.method.prompt import Prompt
 from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, single_token
 from topreward_ros.video.motion import DEFAULT_THRESHOLD

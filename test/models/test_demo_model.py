@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from repository import DATA
 
-from tools.demo_controls import control_levels
+from tools.evaluation.controls import control_levels
 from tools.held_out_sample import unpack
-from tools.instructions import all_instructions
+from tools.simulation.instructions import all_instructions
 from topreward_ros.method.metrics import success_auc, value_order_correlation
 from topreward_ros.method.success import SuccessDetector, SuccessSettings
 from topreward_ros.models.checkpoints.loading import load_scorer, score_prefixes

@@ -10,11 +10,11 @@ pytest.importorskip("transformers")
 
 from PIL import Image
 
-from tools.demo_promise import BOUND, calibrated, promise
 from tools.evaluate_demo import DETECTOR, Scored, score_folder
-from tools.instructions import all_instructions
-from tools.recorded_set import save
-from tools.worst_episodes import PICTURES, draw_worst, worst
+from tools.evaluation.promise import BOUND, calibrated, promise
+from tools.evaluation.worst_episodes import PICTURES, draw_worst, worst
+from tools.simulation.instructions import all_instructions
+from tools.simulation.recorded_set import save
 from topreward_ros.method.calibrating import CalibrationRefusedError
 from topreward_ros.models.checkpoints.loading import load_scorer
 

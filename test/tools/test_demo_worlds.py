@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tools.instructions import COLOURS
 from tools.make_demo import LEAST, SETS, Stopped, run
 from tools.pieces import PIECE_MINUTES, SAY_EVERY, Piece
-from tools.scene_look import APART, random_look
-from tools.surfaces import PATTERNS, SIZE, paint
-from tools.worlds import DISTANCE, HALF_HEIGHT, TEST, TRAINING, WORLDS
+from tools.simulation.instructions import COLOURS
+from tools.simulation.scene_look import APART, random_look
+from tools.simulation.surfaces import PATTERNS, SIZE, paint
+from tools.simulation.worlds import DISTANCE, HALF_HEIGHT, TEST, TRAINING, WORLDS
 
 RESERVED = range(770000, 780000)
 

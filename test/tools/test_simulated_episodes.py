@@ -14,9 +14,9 @@ from repository import ROOT
 
 sys.path.insert(0, str(ROOT))
 
-from tools.episode_bags import EPOCH, Picture, describe, label_table, write_bag
-from tools.rig_file import PlayedCamera, pair_cameras, read_rig
-from tools.stack_run import Passage, problem_of, replay_command
+from tools.simulation.episode_bags import EPOCH, Picture, describe, label_table, write_bag
+from tools.stack.rig_file import PlayedCamera, pair_cameras, read_rig
+from tools.stack.run import Passage, problem_of, replay_command
 from tools.through_the_stack import COLUMNS, DEMO_SCENE, conclusion, row
 from topreward_msgs.action import RunEpisode
 from topreward_ros.offline.labelled_recordings import LabelledRecording, read_labels

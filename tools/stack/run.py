@@ -14,8 +14,8 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from tools.rig_file import PlayedCamera, Rig
-from tools.robot_side import RobotSide, is_loaded
+from tools.stack.rig_file import PlayedCamera, Rig
+from tools.stack.robot_side import RobotSide, is_loaded
 from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.processes import ProcessGroup

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from tools.recorded_set import load
+from tools.simulation.recorded_set import load
 
 if TYPE_CHECKING:
     from tools.evaluate_demo import Scored

@@ -12,8 +12,8 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tools.instructions import all_instructions
-from tools.wrong_instructions import every_wording
+from tools.simulation.instructions import all_instructions
+from tools.training.wrong_instructions import every_wording
 from topreward_ros.method.prompt import Prompt, PromptForm
 
 SPECIAL = (

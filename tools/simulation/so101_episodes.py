@@ -15,9 +15,9 @@ from lerobot_env_so101 import SO101PickPlaceGymEnv
 from lerobot_env_so101.policy import DEFAULT_ACTION_SCALE
 from numpy.typing import NDArray
 
-from tools.scene_look import SceneLook, random_look
-from tools.so101_motions import Actor, Places, perform
-from tools.worlds import TRAINING, World
+from tools.simulation.scene_look import SceneLook, random_look
+from tools.simulation.so101_motions import Actor, Places, perform
+from tools.simulation.worlds import TRAINING, World
 
 KINDS = {
     "success": 0.32,

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tools.demo_clips import Clip, cube_states
-from tools.demo_targets import FLOOR, HELD, NEAR
-from tools.instructions import COLOURS, all_instructions, instruction_text
-from tools.wrong_instructions import wrong_at_any_time, wrong_when_done
+from tools.simulation.instructions import COLOURS, all_instructions, instruction_text
+from tools.training.clips import Clip, cube_states
+from tools.training.targets import FLOOR, HELD, NEAR
+from tools.training.wrong_instructions import wrong_at_any_time, wrong_when_done
 from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout, Span
 
 DISC_WORD = 4

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn.functional import smooth_l1_loss
 
-from tools.demo_batches import Batch
-from tools.demo_targets import FLOOR, SPAN
-from tools.instructions import COLOURS
+from tools.simulation.instructions import COLOURS
+from tools.training.batches import Batch
+from tools.training.targets import FLOOR, SPAN
 
 
 class BindingHeads(nn.Module):

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.demo_targets import FLOOR, SPAN, log_odds
-from tools.flat_drawings import flat_drawing
-from tools.instructions import COLOURS, all_instructions, instruction_text
+from tools.simulation.instructions import COLOURS, all_instructions, instruction_text
+from tools.training.flat_drawings import flat_drawing
+from tools.training.targets import FLOOR, SPAN, log_odds
 
 MAX_FRAMES = 30
 SHORT = 8

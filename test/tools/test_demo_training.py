@@ -8,16 +8,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tools.demo_batches import FOREIGN, prefix_lengths, question_indices
-from tools.demo_clips import CONTROLS, Clip, control_clip, make_clip, whole_clip
-from tools.demo_model import GRID, BatchedVision, make_model, normalised, pair_pixels
-from tools.demo_targets import FLOOR, NEARLY, log_odds
-from tools.demo_tokenizer import make_tokenizer
-from tools.instructions import COLOURS, all_instructions
 from tools.pieces import Piece
+from tools.simulation.instructions import COLOURS, all_instructions
 from tools.train_demo import Trainer
-from tools.training_pace import PieceOver, Workers, rate
-from tools.wrong_instructions import ABSENT, wrong_at_any_time, wrong_when_done
+from tools.training.batches import FOREIGN, prefix_lengths, question_indices
+from tools.training.clips import CONTROLS, Clip, control_clip, make_clip, whole_clip
+from tools.training.model import GRID, BatchedVision, make_model, normalised, pair_pixels
+from tools.training.pace import PieceOver, Workers, rate
+from tools.training.targets import FLOOR, NEARLY, log_odds
+from tools.training.tokenizer import make_tokenizer
+from tools.training.wrong_instructions import ABSENT, wrong_at_any_time, wrong_when_done
 from topreward_ros.method.prompt import Prompt, PromptForm
 from topreward_ros.models.families.qwen3_vl import Qwen3VL
 from topreward_ros.models.families.qwen_patches import patchify

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.instructions import COLOURS, instruction_text
-from tools.worlds import AMBIENT, LIGHT, World, draw_from, draw_lens
+from tools.simulation.instructions import COLOURS, instruction_text
+from tools.simulation.worlds import AMBIENT, LIGHT, World, draw_from, draw_lens
 
 THINGS = 4
 """Distractors at most."""

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, smooth_l1_loss
 
-from tools.demo_clips import Clip, cube_states
-from tools.demo_targets import FLOOR, NEARLY, SPAN
-from tools.instructions import COLOURS, all_instructions
+from tools.simulation.instructions import COLOURS, all_instructions
+from tools.training.clips import Clip, cube_states
+from tools.training.targets import FLOOR, NEARLY, SPAN
 
 VISIBLE = 5
 """Pixels from which on a token shows a part."""

@@ -1,0 +1,1 @@
+"""The demo model's figures: its threshold, its controls, its table, its worst episodes."""

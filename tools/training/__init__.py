@@ -1,0 +1,1 @@
+"""The demo model: what it is, what it is taught, and how."""
