@@ -31,7 +31,7 @@ from tools.evaluation.table import column, table
 from tools.evaluation.worst_episodes import draw_worst, worst
 from tools.simulation.instructions import all_instructions
 from tools.simulation.recorded_set import load
-from tools.training.batches import question_indices
+from tools.training.questions import question_indices
 from topreward_ros.method.calibrating import CalibrationRefusedError
 from topreward_ros.method.conformal import FalseStopBound
 from topreward_ros.method.metrics import success_auc, value_order_correlation

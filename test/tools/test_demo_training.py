@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickletools
+from zipfile import ZipFile
+
 import numpy as np
 import pytest
 
@@ -10,16 +13,20 @@ pytest.importorskip("transformers")
 
 from tools.pieces import Piece
 from tools.simulation.instructions import COLOURS, all_instructions
-from tools.train_demo import Trainer
-from tools.training.batches import FOREIGN, prefix_lengths, question_indices
+from tools.training.batches import BatchMaker
+from tools.training.branches import FOREIGN, ClipLayout
 from tools.training.clips import CONTROLS, Clip, control_clip, make_clip, whole_clip
 from tools.training.model import GRID, BatchedVision, make_model, normalised, pair_pixels
+from tools.training.optimizer import make_optimizer, update
 from tools.training.pace import PieceOver, Workers, rate
+from tools.training.questions import prefix_lengths, question_indices
 from tools.training.targets import FLOOR, NEARLY, log_odds
 from tools.training.tokenizer import make_tokenizer
+from tools.training.trainer import Trainer
 from tools.training.wrong_instructions import ABSENT, wrong_at_any_time, wrong_when_done
 from topreward_ros.method.prompt import Prompt, PromptForm
 from topreward_ros.models.families.qwen3_vl import Qwen3VL
+from topreward_ros.models.families.qwen3_vl_layout import Qwen3VLLayout
 from topreward_ros.models.families.qwen_patches import patchify
 from topreward_ros.models.video_unit import units_of
 
@@ -120,9 +127,10 @@ def test_every_question_of_a_batch_scores_as_its_prompt_alone(clip, tmp_path):
     trainer = Trainer([], [], tmp_path, 0, Workers())
     with torch.no_grad():
         batch = trainer.maker([clip], np.random.default_rng(5))
-        asked = trainer.answers(batch, trainer.see(batch, None)).asked[:, trainer.true].tolist()
+        said = trainer.student.answers(batch, trainer.student.see(batch, None))
+    asked = said.asked[:, trainer.student.true].tolist()
     alone = make_model(make_tokenizer(), 0).eval()
-    alone.load_state_dict(trainer.model.state_dict())
+    alone.load_state_dict(trainer.student.model.state_dict())
     package = Qwen3VL(alone, make_tokenizer(), Prompt(), (96, 96))
     rng, texts, number, shifted = np.random.default_rng(5), all_instructions(), 0, []
     for length in prefix_lengths(clip.target, 5, rng):
@@ -171,15 +179,15 @@ def test_controls_are_among_the_clips_of_training_but_the_most_are_as_recorded(s
     assert 0.08 < nothing < 0.35 and whole > 0.5
 
 
-def test_contradictions_and_absent_colours_are_asked_and_denied(success, tmp_path):
-    trainer = Trainer([], [], tmp_path, 0, Workers())
-    batch = trainer.maker([whole_clip(0, success)], np.random.default_rng(1))
+def test_contradictions_and_absent_colours_are_asked_and_denied(success, tokenizer):
+    layout = ClipLayout(Qwen3VLLayout(tokenizer, Prompt(), GRID), 5, 3)
+    batch = BatchMaker(layout)([whole_clip(0, success)], np.random.default_rng(1))
     foreign = torch.isnan(batch.cube_state).any(dim=1)
     assert int(foreign.sum()) == FOREIGN
     assert (batch.target[foreign] == FLOOR).all()
     row, place = batch.answers[foreign][0].tolist()
-    assert trainer.maker._foreign, "its words are of their own"
-    assert int(batch.ids[row, place]) == int(next(iter(trainer.maker._foreign.values())).ids[-1])
+    assert layout._foreign, "its words are of their own"
+    assert int(batch.ids[row, place]) == int(next(iter(layout._foreign.values())).ids[-1])
 
 
 def test_validation_scores_the_right_and_the_wrong_instructions(success, tmp_path):
@@ -199,6 +207,15 @@ def test_what_is_asked_wrongly_is_never_an_instruction_of_this_scene():
     assert not names & set(ABSENT)
 
 
+def names_pickled(path):
+    """Classes and functions that a file of `torch.save` names."""
+    with ZipFile(path) as archive:
+        (pickled,) = (name for name in archive.namelist() if name.endswith("data.pkl"))
+        parts = list(pickletools.genops(archive.read(pickled)))
+    assert not [op for op, _, _ in parts if op.name == "STACK_GLOBAL"], "names elsewhere"
+    return [name for op, name, _ in parts if op.name == "GLOBAL"]
+
+
 def test_training_goes_on_where_it_was_stopped(success, tmp_path):
     def stopped(clock):
         trainer = Trainer([success] * 8, [], tmp_path, 0, Workers())
@@ -211,11 +228,13 @@ def test_training_goes_on_where_it_was_stopped(success, tmp_path):
     with pytest.raises(PieceOver):
         first.phase(0, lambda: first.train_vision(10.0, 1e-3))
     assert first.place.phase == 0 and first.place.step > 0
+    rooms = {name.split(".")[0].split()[0] for name in names_pickled(tmp_path / "state.pt")}
+    assert rooms <= {"torch", "collections"}, "a state must outlive the names of these modules"
     again = stopped([0.0, 0.0, 61.0, 61.0, 61.0])
     assert again.place == first.place and again.place.seconds > 0
     assert type(rate(0.5, 1.0, 1e-3)) is float, "a state with numbers of numpy is not read again"
-    for mine, theirs in zip(again.model.parameters(), first.model.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
+    mine, theirs = (each.student.model.state_dict() for each in (again, first))
+    assert all(torch.equal(weight, theirs[name]) for name, weight in mine.items())
     with pytest.raises(PieceOver):
         again.phase(0, lambda: again.train_vision(10.0, 1e-3))
     assert again.place.step > first.place.step
@@ -228,11 +247,12 @@ def test_training_goes_on_where_it_was_stopped(success, tmp_path):
 def test_training_steps_lower_the_loss(clip, tmp_path):
     torch.manual_seed(0)
     trainer = Trainer([], [], tmp_path, 0, Workers())
-    optimizer, losses = trainer.optimizer(), []
+    student = trainer.student
+    optimizer, losses = make_optimizer(student), []
     for _ in range(6):
         batch = trainer.maker([clip], np.random.default_rng(1))
-        parts = trainer.loss(batch, at_rest=True)
+        parts = student.loss(batch, trainer.rng, at_rest=True)
         total = sum(parts.values())
-        trainer.update(optimizer, total, 1e-3)
+        update(student, optimizer, total, 1e-3, trainer.workers)
         losses.append(float(total.detach()))
     assert losses[-1] < 0.8 * losses[0]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-if TYPE_CHECKING:
-    from tools.train_demo import Trainer
+from tools.training.running_average import RunningAverage
+from tools.training.student import Student
 
 
 @dataclass(frozen=True)
@@ -27,21 +26,24 @@ class Place:
     seconds: float = 0.0
 
 
-def keep(path: Path, trainer: Trainer, place: Place, optimizer: dict | None) -> None:
+def keep(
+    path: Path, student: Student, average: RunningAverage, place: Place, optimizer: dict | None
+) -> None:
     """Writes the state, whole or not at all.
 
     Args:
         path: the file.
-        trainer: whose state it is.
-        place: where it is.
+        student: whose state it is.
+        average: of its weights.
+        place: where training is.
         optimizer: its state in the phase that is under way; None between two phases.
     """
     state = {
         "place": vars(place),
-        "model": trainer.model.state_dict(),
-        "heads": trainer.heads.state_dict(),
-        "binding": trainer.binding.state_dict(),
-        "average": trainer.average,
+        "model": student.model.state_dict(),
+        "heads": student.heads.state_dict(),
+        "binding": student.binding.state_dict(),
+        "average": average.weights,
         "optimizer": optimizer,
     }
     partial = path.with_suffix(".part")
@@ -49,16 +51,17 @@ def keep(path: Path, trainer: Trainer, place: Place, optimizer: dict | None) -> 
     partial.rename(path)
 
 
-def go_on(path: Path, trainer: Trainer) -> tuple[Place, dict | None]:
-    """Reads what `keep` wrote into a trainer; returns the place and the optimizer's state.
+def go_on(path: Path, student: Student, average: RunningAverage) -> tuple[Place, dict | None]:
+    """Reads what `keep` wrote; returns the place and the optimizer's state.
 
-    Without a file, training begins.
+    Without a file, training begins. A file holds tensors and plain values alone, so that it
+    outlives the names of these modules.
     """
     if not path.exists():
         return Place(), None
-    state = torch.load(path)
-    trainer.model.load_state_dict(state["model"])
-    trainer.heads.load_state_dict(state["heads"])
-    trainer.binding.load_state_dict(state["binding"])
-    trainer.average = state["average"]
+    state = torch.load(path, weights_only=True)
+    student.model.load_state_dict(state["model"])
+    student.heads.load_state_dict(state["heads"])
+    student.binding.load_state_dict(state["binding"])
+    average.weights = state["average"]
     return Place(**state["place"]), state["optimizer"]
