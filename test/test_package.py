@@ -21,6 +21,7 @@ from repository import ROOT
 
 PACKAGE = ROOT / "topreward_ros"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+TOOLS = sorted((ROOT / "tools").rglob("*.py"))
 
 # What a room may import besides itself. A module belongs to the longest of these names that its
 # own begins with; within `nodes`, what lies at its root is shared by all wings.
@@ -112,6 +113,14 @@ ARROWS = {
     "nodes.replay": {"nodes", "video"},
     "nodes.running": {"commands", "nodes", "nodes.viewing", "offline", "method", "video"},
 }
+TOOL_ARROWS = {
+    "pieces": set(),
+    "simulation": set(),
+    "training": {"pieces", "simulation"},
+    "evaluation": {"simulation", "training"},
+    "stack": set(),
+}
+"""The same of tools/; the commands at its root may import all of them."""
 EVERYWHERE = {"printable", "small_files", "whole_file"}
 """Rooms that all others may import."""
 LONGEST_MODULE = 300
@@ -197,8 +206,27 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     sorter.prepare()  # raises CycleError, which names the circle
 
 
+@pytest.mark.parametrize("room", TOOL_ARROWS)
+def test_arrows_between_the_rooms_of_the_tools_run_one_way(room: str) -> None:
+    used = {
+        name.split(".")[1]
+        for path in TOOLS
+        if path.relative_to(ROOT / "tools").parts[0].removesuffix(".py") == room
+        for name in imports(path)
+        if name.startswith("tools.")
+    }
+    assert used <= TOOL_ARROWS[room] | {room}
+
+
+def test_no_tools_import_each_other_in_a_circle() -> None:
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in TOOLS}
+    used = {name: imports(path) for name, path in names.items()}
+    graph = {name: each | {one.rpartition(".")[0] for one in each} for name, each in used.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
 def test_no_module_is_too_long_to_be_one_concept() -> None:
-    lengths = {path: len(path.read_text().splitlines()) for path in MODULES}
+    lengths = {path: len(path.read_text().splitlines()) for path in [*MODULES, *TOOLS]}
     assert not {str(path): n for path, n in lengths.items() if n > LONGEST_MODULE}
 
 
@@ -209,7 +237,7 @@ def test_names_of_test_files_are_unique() -> None:
 
 
 def test_no_folder_is_a_wall() -> None:
-    folders = Counter(path.parent for path in MODULES)
+    folders = Counter(path.parent for path in [*MODULES, *TOOLS])
     assert not {str(folder): n for folder, n in folders.items() if n > 26}  # 25 and `__init__`
 
 
@@ -232,7 +260,7 @@ def test_the_package_never_imports_its_tools_or_tests() -> None:
 
 def test_no_module_is_named_after_nothing() -> None:
     empty = {"utils", "util", "helpers", "helper", "common", "base", "misc", "core", "manager"}
-    assert not {path.stem for path in MODULES} & empty
+    assert not {path.stem for path in [*MODULES, *TOOLS]} & empty
 
 
 def test_everything_but_models_is_imported_without_loading_torch_or_ray() -> None:

@@ -10,8 +10,8 @@ pytest.importorskip("transformers")
 
 from PIL import Image
 
-from tools.evaluate_demo import DETECTOR, Scored, score_folder
 from tools.evaluation.promise import BOUND, calibrated, promise
+from tools.evaluation.scored import DETECTOR, Scored, score_folder
 from tools.evaluation.worst_episodes import PICTURES, draw_worst, worst
 from tools.simulation.instructions import all_instructions
 from tools.simulation.recorded_set import save

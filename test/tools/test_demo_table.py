@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tools.evaluate_demo import Scored, named_folder
+from tools.evaluate_demo import named_folder
+from tools.evaluation.scored import Scored
 from tools.evaluation.table import column, table
 
 THRESHOLD = -3.0

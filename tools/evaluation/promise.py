@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from tools.evaluation.scored import Scored
 from topreward_ros.method.calibrating import LabelledEpisode, calibrate
 from topreward_ros.method.calibration import Calibration, ScoringSetup
 from topreward_ros.method.conformal import FalseStopBound
 from topreward_ros.method.success import SuccessSettings
 from topreward_ros.method.verifying import verify
-
-if TYPE_CHECKING:
-    from tools.evaluate_demo import Scored
-    from topreward_ros.models.contract import VideoScorer
+from topreward_ros.models.contract import VideoScorer
 
 BOUND = FalseStopBound(rate=0.03, confidence=0.9)
 """What the threshold promises: of 180 failures, two may lie above it. At a rate of 0.02 none could,

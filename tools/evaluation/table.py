@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tools.evaluation.scored import Scored
 from topreward_ros.method.intervals import auc_interval, proportion_interval
 from topreward_ros.method.metrics import success_auc, value_order_correlation
-
-if TYPE_CHECKING:
-    from tools.evaluate_demo import Scored
 
 CONFIDENCE = 0.95
 MOST_CLAIMS = "<= 5 %"

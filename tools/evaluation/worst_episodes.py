@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from tools.evaluation.scored import Scored
 from tools.simulation.recorded_set import load
-
-if TYPE_CHECKING:
-    from tools.evaluate_demo import Scored
 
 PICTURES = 8
 """Of each episode."""
