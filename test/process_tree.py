@@ -7,23 +7,27 @@ import time
 from pathlib import Path
 
 
-def parents():
-    """The parent of every process that runs."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
-            if state != "Z":
-                found[int(path.parent.name)] = int(parent)
-    return found
+def runs(pid):
+    """Whether a process is there and has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
 
 
 def below(root):
-    """All processes that descend from one."""
-    known, found = parents(), set()
-    while more := {pid for pid, parent in known.items() if parent in {root, *found}} - found:
-        found |= more
-    return found
+    """All processes that descend from one and run; only these are looked at, for it is often."""
+    found, new = set(), {root}
+    while new:
+        children = set()
+        for pid in new:
+            for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+                with contextlib.suppress(OSError):
+                    children |= set(map(int, tasks.read_text().split()))
+        new = children - found
+        found |= new
+    return {pid for pid in found if runs(pid)}
 
 
 def title(pid):
@@ -35,7 +39,7 @@ def title(pid):
 def await_end_of(pids, scratch, patience):
     """Waits until these processes are gone; their folder has to be empty then, and goes too."""
     end = time.monotonic() + patience
-    while left := {pid: title(pid) for pid in pids & set(parents())}:
+    while left := {pid: title(pid) for pid in pids if runs(pid)}:
         assert time.monotonic() < end, left
         time.sleep(0.05)
     assert list(scratch.iterdir()) == []

@@ -67,7 +67,7 @@ def test_a_line_of_a_text_never_passes_for_a_line_of_the_log() -> None:
 def test_whatever_is_printed_is_made_printable() -> None:
     """Each print and console.print of the package shows a literal, or goes through printable."""
     found = []
-    for path in PACKAGE.rglob("*.py"):
+    for path in (one for one in PACKAGE.rglob("*.py") if "print(" in one.read_text()):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
@@ -86,7 +86,8 @@ def test_every_node_has_a_printable_log() -> None:
     bare = {
         node.name
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        if "Node)" in (text := path.read_text()) or "Node," in text
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.ClassDef) and any(ast.unparse(b) == "Node" for b in node.bases)
     }
     assert bare == {"PrintableNode"}

@@ -136,7 +136,7 @@ class Running:
             self.seen |= below(self.process.pid)
             assert self.process.poll() is None, self.told()
             assert time.monotonic() < end, self.told()
-            time.sleep(0.01)
+            time.sleep(0.03)
         return found
 
     def labelling(self):

@@ -100,7 +100,7 @@ class Running:
         while "is served at" not in self.told():
             self.seen |= below(self.process.pid)
             assert self.process.poll() is None and time.monotonic() < end, self.told()
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def end(self, number: int) -> int:
         """Sends a signal to all, as a terminal does, and waits; nothing may be left."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from rosbags import rosbag2
 from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
+from warm_processes import WarmProcess
 
 from topreward_ros.nodes.replay.playback import NANO, Playback, Stamps, how_far
 from topreward_ros.nodes.replay.replay_node import to_ros
@@ -103,7 +103,8 @@ class Graph:
     node: Node
     executor: SingleThreadedExecutor
     environment: dict[str, str]
-    children: list[subprocess.Popen[str]] = field(default_factory=list)
+    folder: Path
+    children: list[WarmProcess] = field(default_factory=list)
 
     def listen(self, kind: type, topic: str) -> list[tuple[float, object]]:
         """Returns a list to which (arrival in s, message) is appended."""
@@ -116,14 +117,15 @@ class Graph:
         )
         return heard
 
-    def replay(self, *arguments: str, **parameters: object) -> subprocess.Popen[str]:
+    def replay(self, *arguments: str, **parameters: object) -> WarmProcess:
         """Starts a replay node in a process of its own."""
         given = [x for name, value in parameters.items() for x in ("-p", f"{name}:={value}")]
-        child = subprocess.Popen(
-            [sys.executable, "-m", "topreward_ros.nodes.replay.replay_node", "--ros-args", *given,
-             *arguments],
-            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        command = [sys.executable, "-m", "topreward_ros.nodes.replay.replay_node", "--ros-args"]
+        child = WarmProcess(
+            [*command, *given, *arguments],
+            env=self.environment,
+            output=self.folder / f"said_{len(self.children)}",
+        )
         self.children.append(child)
         return child
 
@@ -134,16 +136,20 @@ class Graph:
             assert time.monotonic() < end, "it did not happen in time"
             self.executor.spin_once(timeout_sec=0.1)
 
-    def finish(self, child: subprocess.Popen[str]) -> str:
+    def finish(self, child: WarmProcess) -> str:
         """Spins until the replay has ended well; returns what it said."""
         self.until(lambda: child.poll() is not None)
-        output, errors = child.communicate()
-        assert child.returncode == 0, errors
-        return output + errors
+        said = self.said(child)
+        assert child.returncode == 0, said
+        return said
+
+    def said(self, child: WarmProcess) -> str:
+        """Returns what a replay has printed."""
+        return (self.folder / f"said_{self.children.index(child)}").read_text()
 
 
 @pytest.fixture
-def graph() -> Iterator[Graph]:
+def graph(tmp_path: Path) -> Iterator[Graph]:
     """A graph that no other process is on."""
     domain = Domain()
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -152,12 +158,12 @@ def graph() -> Iterator[Graph]:
     node = Node("listener", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    graph = Graph(node, executor, {**os.environ, "ROS_DOMAIN_ID": str(domain.number)})
+    graph = Graph(node, executor, {**os.environ, "ROS_DOMAIN_ID": str(domain.number)}, tmp_path)
     yield graph
     for child in graph.children:
         if child.poll() is None:
             child.kill()
-        child.communicate()
+        child.wait()
     node.destroy_node()
     executor.shutdown()
     rclpy.shutdown(context=context)
@@ -362,8 +368,8 @@ def test_what_cannot_be_played_is_said_in_one_sentence(
     }
     given = {name: places.get(value, lambda v=value: v)() for name, value in parameters.items()}
     child = graph.replay(**given)
-    _, errors = child.communicate(timeout=DEADLINE)
-    assert child.returncode == 1
+    assert child.wait(DEADLINE) == 1
+    errors = graph.said(child)
     sentences = [line for line in errors.splitlines() if line.startswith("replay_node: ")]
     assert len(sentences) == 1
     assert named in sentences[0]
