@@ -1,4 +1,4 @@
-"""How training goes on: by the clock, in one process or several, in one piece or several."""
+"""How training goes on: by the processor's time, in one process or several, in one piece or several."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ class Timed:
     """Steps until the minutes are over; gives the part of the time that has passed.
 
     Args:
-        minutes: of wall clock, those of former pieces too.
+        minutes: of this process's time on a processor, those of former pieces too: what is trained
+            does not depend on what else runs on the machine.
         name: for the progress bar.
         workers: who stop together.
         spent: seconds of it in former pieces.
@@ -97,18 +98,18 @@ class Timed:
         Raises:
             PieceOver: the piece is over before the minutes are.
         """
-        begin, step = time.monotonic() - self._spent, self._step
+        begin, step = time.process_time() - self._spent, self._step
         kept = begin + self._spent
         quiet = self._workers.rank > 0
         with tqdm(total=100, desc=self._name, mininterval=20, disable=quiet) as bar:
             while True:
-                seconds = self._workers.agree(time.monotonic() - begin)
+                seconds = self._workers.agree(time.process_time() - begin)
                 if seconds >= self._seconds:
                     return
                 yield step, seconds / self._seconds, bar
                 bar.update(int(100 * seconds / self._seconds) - bar.n)
                 step += 1
-                now = time.monotonic()
+                now = time.process_time()
                 over = self._workers.agree(float(self._piece is not None and self._piece.over)) > 0
                 if self._keep is not None and (over or now - kept >= KEEP_EVERY):
                     kept = now
