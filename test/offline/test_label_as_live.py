@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -177,8 +178,8 @@ def same_in_the_bag(copy, readings, *, named=False):
             assert value == expected, name
 
 
-def test_episodes_recorded_live_are_cut_by_their_events_and_labelled_as_they_were(model, tmp_path):
-    """Four episodes in one bag, each ended in another way, and pictures between and after them."""
+def four_episodes(model):
+    """Records them live, each ended in another way, and pictures between and after them."""
     recorded = []
     with stack(model, cameras=1, reward_form="exp_clip") as live:
 
@@ -227,7 +228,20 @@ def test_episodes_recorded_live_are_cut_by_their_events_and_labelled_as_they_wer
         assert live.change("deactivate")
         hear(8)
         note("sensor_msgs/msg/Image", "/lens", image(FIRST + 6.0, seed=12))
-        readings = list(live.readings)
+        return recorded, list(live.readings)
+
+
+def each_frame_alone(readings):
+    """Whether none was merged with the next: a busy machine does, and labels never."""
+    frames = [reading.frames for reading in readings]
+    return all(b in (1, a + 1) for a, b in pairwise([0, *frames]))
+
+
+def test_episodes_recorded_live_are_cut_by_their_events_and_labelled_as_they_were(model, tmp_path):
+    for _ in range(5):
+        recorded, readings = four_episodes(model)
+        if each_frame_alone(readings):
+            break
     path = write_serialised(tmp_path / "bag", recorded)
     source = open_source(path)
     assert [each.name for each in source] == list(dict.fromkeys(one.episode_id for one in readings))

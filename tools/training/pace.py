@@ -1,4 +1,4 @@
-"""How training goes on: by the processor's time, in one process or several, in one piece or several."""
+"""How training goes on: by the processor's time, in processes and pieces, one or several."""
 
 from __future__ import annotations
 
