@@ -82,6 +82,7 @@ def test_every_prefix_equals_the_public_forward(load, family, dtype):
 
 
 @pytest.mark.usefixtures("exact_delta_rule")
+@pytest.mark.slow
 def test_random_weights_of_a_configuration_have_the_public_forward_too(checkpoints, family):
     options = {"device": "cpu", "frame_size": SIZES[family], "dtype": "float64"}
     name = f"random:{checkpoints[family]}"
@@ -97,6 +98,7 @@ def test_linear_attention_as_transformers_has_it_equals_the_public_forward(load,
 
 
 @pytest.mark.usefixtures("exact_delta_rule")
+@pytest.mark.slow
 def test_a_thinned_video_equals_a_pass_over_the_kept_units_from_scratch(load, family):
     options = {"dtype": "float64", "max_pairs": 4}
     expected = prefixes(load(family, streaming=False, **options), family, 21)
@@ -117,6 +119,7 @@ def test_one_instruction_scores_the_same_alone_as_among_others(load, family):
     assert np.abs(alone - together[:, 1]).max() <= TOLERANCE["float32"]
 
 
+@pytest.mark.slow
 def test_merged_updates_score_the_same_as_single_ones_and_again(load, family):
     scorer = load(family, max_pairs=4)
     expected = prefixes(scorer, family, 15)[-1]

@@ -96,6 +96,7 @@ for model in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_a_hub_model_loads_by_the_revision_that_is_named(original, tmp_path):
     commits = {"v1": "1" * 40, "main": "2" * 40}
     other = write_qwen3_vl(tmp_path / "other", seed=1)

@@ -54,6 +54,7 @@ def test_the_language_model_is_quantized_and_nothing_else(scorers, quantization)
 
 
 @pytest.mark.parametrize("family", list(SIZES))
+@pytest.mark.slow
 def test_every_family_keeps_its_vision_tower_and_streams_what_it_recomputes(
     family, tmp_path_factory, quantization, monkeypatch
 ):
@@ -121,6 +122,7 @@ def test_a_row_of_an_int8_product_does_not_depend_on_the_rows_beside_it():
 
 
 @pytest.mark.parametrize("moe", [False, True])
+@pytest.mark.slow
 def test_int8_streams_exactly_where_the_last_digits_agree(tmp_path, moe):
     options = {"device": "cpu", "frame_size": SIZE, "quantization": "int8", "dtype": "float64"}
     directory = str(write_qwen3_vl(tmp_path, wide=4, moe=moe))
@@ -176,6 +178,7 @@ def test_weights_that_are_quantized_already_are_not_taken_for_others(stored, qua
 
 
 @pytest.mark.parametrize("asked", ["none", "own"])
+@pytest.mark.slow
 def test_weights_that_are_quantized_already_stream_what_they_recompute(stored, quantization, asked):
     form = quantization if asked == "own" else "none"
     options = {"device": "cpu", "frame_size": SIZE, "quantization": form}

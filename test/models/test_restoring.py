@@ -82,6 +82,7 @@ def test_a_restored_session_goes_on_as_one_that_was_never_interrupted(scorer):
         del session
 
 
+@pytest.mark.slow
 def test_kept_frames_as_if_they_were_all_is_another_video(scorer):
     """The mistake that `restore` is there for."""
     frames, kept, whole = video(scorer), keeping(scorer), scorer.start()

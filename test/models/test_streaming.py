@@ -117,6 +117,7 @@ def test_one_instruction_scores_the_same_alone_as_among_others(small):
         assert np.abs(alone - together[:, column]).max() <= TOLERANCE["float32"]
 
 
+@pytest.mark.slow
 def test_more_questions_than_one_step_holds_are_split(small):
     tasks = [f"put the cube at place {number}" for number in range(40)]
     expected = prefixes(public(small), 3, tasks)
@@ -341,6 +342,7 @@ def test_nothing_is_scored_before_the_first_frame(small):
 
 
 @pytest.mark.parametrize("letter", ["x", "7", "é", "中", "🤖", "\U0001d538"])
+@pytest.mark.slow
 def test_the_longest_instruction_that_is_let_in_fits_in_every_form(small, letter):
     text = letter * (MAX_INSTRUCTION_LENGTH // len(letter.encode()))
     assert validate_instruction(text) == text

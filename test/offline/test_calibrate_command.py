@@ -127,6 +127,7 @@ def calibrated(tmp_path_factory, checkpoint, episodes):
     return output
 
 
+@pytest.mark.slow
 def test_labelled_bags_become_a_calibration_that_separates_them(calibrated):
     calibration = load_calibration(calibrated / "calibration.yaml")
     task = calibration.for_instruction(TASK)
@@ -156,6 +157,7 @@ def test_the_calibration_is_accepted_by_a_node_with_the_same_model_and_no_other(
         calibration.check(replace(setup, fingerprint=larger.fingerprint), SuccessSettings())
 
 
+@pytest.mark.slow
 def test_new_episodes_are_stopped_as_promised(calibrated, checkpoint, tmp_path):
     from topreward_ros.episode_settings import EpisodeSettings
     from topreward_ros.models.checkpoints.loading import load_scorer
@@ -541,6 +543,7 @@ def test_help_shows_the_labels_file_and_examples(capsys):
     )
 
 
+@pytest.mark.slow
 def test_one_file_holds_a_task_and_statements_of_the_same_recordings(
     checkpoint, episodes, tmp_path
 ):

@@ -217,6 +217,7 @@ def report(checkpoint, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_leaves_the_report_of_before(
     report, checkpoint, tmp_path, capsys
 ):
@@ -231,6 +232,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_report_of_before(
     assert (tmp_path / "out/report.md").read_text() == "of before"
 
 
+@pytest.mark.slow
 def test_the_report_says_everything_and_its_pictures_open(report):
     text = (report / "report.md").read_text()
     for words in ("## Controls", "wrong instruction", "| negation |", "| wrong verb |",
@@ -246,6 +248,7 @@ def test_the_report_says_everything_and_its_pictures_open(report):
     }
 
 
+@pytest.mark.slow
 def test_the_numbers_of_the_report_are_those_of_its_curves(report):
     told = json.loads((report / "report.json").read_text())
     base = told["variants"][0]
@@ -261,6 +264,7 @@ def test_the_numbers_of_the_report_are_those_of_its_curves(report):
     assert base["figures"]["voc"]["interval"]["value"] == pytest.approx(np.mean(vocs))
 
 
+@pytest.mark.slow
 def test_the_demo_model_tells_the_demo_episodes_apart(tmp_path):
     labels = [("success", "put the green cube on the blue disc", 1),
               ("failure", "put the red cube on the blue disc", 0)]  # fmt: skip
@@ -277,6 +281,7 @@ def test_the_demo_model_tells_the_demo_episodes_apart(tmp_path):
     assert figures["controls"]["static"]["claims"]["interval"]["value"] == 0.0
 
 
+@pytest.mark.slow
 def test_the_report_names_the_prefixes_that_were_asked_for(checkpoint, tmp_path):
     root = write_v30(tmp_path / "set", [[TASK], [OTHER]], [31, 25])
     arguments = [str(root), "--model", checkpoint, "--device", "cpu", "--output", str(tmp_path)]

@@ -148,6 +148,7 @@ def test_the_report_tells_the_seed_and_why_answers_do_not_parse(tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.slow
 def test_the_pictures_show_every_episode(tmp_path, count):
     draw_gvl(some()[-count:], tmp_path / "gvl.png")
     assert min(Image.open(tmp_path / "gvl.png").size) > 200

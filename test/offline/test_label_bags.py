@@ -202,6 +202,7 @@ def test_killed_at_any_moment_the_same_command_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.parametrize("kind", ["sqlite3", "message", "file", "storage", "single file", "split"])
+@pytest.mark.slow
 def test_whatever_the_original_is_kept_in_the_copy_has_the_same_messages(
     small, tmp_path, kind, source
 ):

@@ -113,6 +113,7 @@ def test_an_episode_without_readings_is_refused() -> None:
 
 
 @pytest.mark.parametrize("room", [100, 4000])  # bytes: for no summary, for no picture and film
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_report_of_before_and_no_half_of_the_new_one(tmp_path, room):
     write_report(report(), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -146,6 +147,7 @@ def test_a_picture_of_the_film_shows_no_reading_of_a_later_frame() -> None:
     assert green == [index >= 40 for index in range(53)]
 
 
+@pytest.mark.slow
 def test_the_gif_is_small_and_moves(tmp_path: Path) -> None:
     """480 px wide, six pictures a second."""
     write_report(report(), tmp_path, gif=True)
@@ -219,6 +221,7 @@ def test_a_film_for_which_there_is_no_room_is_an_error_and_no_half_of_it_is_left
 
 
 @pytest.mark.parametrize("numbers", [0, 4])
+@pytest.mark.slow
 def test_readings_without_a_number_are_counted_and_marked(tmp_path: Path, numbers: int) -> None:
     """Also where there is no other; the plot says which they are."""
     unknown = {"log_prob": math.nan, "progress": math.nan, "reward": math.nan}
@@ -232,6 +235,7 @@ def test_readings_without_a_number_are_counted_and_marked(tmp_path: Path, number
     assert (drawn != other).any()
 
 
+@pytest.mark.slow
 def test_stages_are_bands_in_the_plot_and_in_the_film(tmp_path: Path) -> None:
     names = ["grasped"] * 4 + ["placed"] * 4 + [""] * 3
     staged = report([reading(k, stage=name) for k, name in enumerate(names)])

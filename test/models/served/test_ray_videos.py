@@ -75,6 +75,7 @@ class Server:
         return RaySession(self.model, lambda update: self.ask(update), self.health)
 
 
+@pytest.mark.slow
 def test_a_server_that_forgets_at_any_moment_costs_one_resend_and_no_nat(load, alone):
     server = Server(load())
     for moment in range(1, FRAMES):
@@ -90,6 +91,7 @@ def test_a_server_that_forgets_at_any_moment_costs_one_resend_and_no_nat(load, a
     assert {len(update.stamps) for update in server.sent if update.numbers is None} == {1}
 
 
+@pytest.mark.slow
 def test_robots_that_share_too_few_sessions_send_again_and_never_mix(load, alone):
     server = Server(load(sessions=2))
     sessions, found = [server.session() for _ in range(3)], np.zeros_like(alone)
@@ -105,6 +107,7 @@ def test_robots_that_share_too_few_sessions_send_again_and_never_mix(load, alone
     assert counts["updates"] == 3 * FRAMES and counts["model_seconds"] > 0
 
 
+@pytest.mark.slow
 def test_two_robots_with_one_episode_id_do_not_mix(load, alone):
     server = Server(load(sessions=2))
     sessions, videos = [server.session() for _ in range(2)], [video(seed) for seed in range(2)]

@@ -118,6 +118,7 @@ JSON = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_no_bytes_make_the_server_raise_anything_else(data):
     head = HEAD | data.draw(st.dictionaries(st.sampled_from(sorted(HEAD)), JSON))
     sent = bytearray(body(head, data.draw(st.sampled_from([0, 72, 216]))))
