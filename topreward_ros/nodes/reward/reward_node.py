@@ -42,6 +42,7 @@ from topreward_ros.nodes.reward.live_parameters import LiveParameters
 from topreward_ros.nodes.reward.outputs import Outputs
 from topreward_ros.nodes.reward.runner import EpisodeRunner
 from topreward_ros.nodes.reward.scoring_thread import ScoringThread
+from topreward_ros.nodes.reward.task_statements import StatementsTopic
 from topreward_ros.nodes.spinning import leave, run_node
 
 WATCH_PERIOD = 0.1
@@ -90,6 +91,7 @@ class RewardNode(GuardedLifecycleNode):
         )
         self.runner.instruction = self.get_parameter("instruction").value.strip()
         self.create_subscription(String, "task_instruction", self._on_instruction, latched())
+        StatementsTopic(self)
         self.create_service(Trigger, "~/reset", self._on_reset)
         NameClaim(self, self._tell_of_namesake)
         self._add_timers()
