@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "test"))
+sys.path[:0] = [str(ROOT / "test" / room) for room in (".", "stands", "model_sources")]
 
 import conftest  # noqa: E402, F401 - isolates the ROS graph
 from manager_processes import LOADING, Lab, processes  # noqa: E402

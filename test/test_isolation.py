@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from isolation import Domain
+from repository import ROOT
+
+TEST = ROOT / "test"
 
 BACKGROUND = """
 import signal, subprocess, sys
@@ -32,7 +34,8 @@ def test_no_domain_is_given_twice_and_one_that_was_given_back_is_free() -> None:
 def test_children_of_tests_in_a_background_job_take_the_interrupt() -> None:
     done = subprocess.run(
         [sys.executable, "-c", BACKGROUND],
-        cwd=Path(__file__).parent,
+        cwd=TEST,
+        env={**os.environ, "PYTHONPATH": str(TEST / "stands")},
         capture_output=True,
         text=True,
     )

@@ -155,7 +155,7 @@ def test_the_manager_brings_the_node_up_and_the_overlay_stands_beside_it(observe
 def test_what_is_not_there_is_named_before_anything_starts(arguments, sentence):
     here = Path(__file__).parent
     code = (
-        f"import sys; sys.path.append({str(here.parent)!r})\n"
+        f"import sys; sys.path += {[str(here.parent), str(here.parent / 'model_sources')]!r}\n"
         "from launch import LaunchDescription, LaunchService\n"
         "from test_reward_launch import included\n"
         "service = LaunchService(noninteractive=True)\n"

@@ -16,7 +16,7 @@ from topreward_ros.models.loading import open_scorer
 from topreward_ros.models.served import connection
 from topreward_ros.models.served.vllm import question, scorer
 
-FILE = Path(__file__).parent / "data" / "vllm_exchange.json"
+FILE = Path(__file__).parents[1] / "data" / "vllm_exchange.json"
 TASKS = ["put the red cube on the green disc", "open the drawer"]
 FRAMES = 14
 KEPT = 4
