@@ -22,7 +22,7 @@ from tools.training.running_average import RunningAverage
 from tools.training.state import Place, go_on, keep
 from tools.training.student import Student
 from tools.training.targets import FLOOR, NEARLY
-from tools.training.tokenizer import save_tokenizer
+from tools.training.tokenizer import make_tokenizer, save_tokenizer
 from tools.training.validation import validate
 from tools.training.vision_heads import PairTruth
 from topreward_ros.method.prompt import Prompt
@@ -55,7 +55,8 @@ class Trainer:
         self.out, self.episodes, self.validation = out, episodes, validation
         self.workers = workers
         self.rng = np.random.default_rng([seed, workers.rank])
-        tokenizer = save_tokenizer(out)
+        # One process writes: two would read what the other has half written.
+        tokenizer = save_tokenizer(out) if workers.rank == 0 else make_tokenizer()
         self.student = Student(tokenizer, seed)
         layout = Qwen3VLLayout(tokenizer, Prompt(), GRID)
         self.maker = BatchMaker(ClipLayout(layout, PREFIXES, QUESTIONS))
