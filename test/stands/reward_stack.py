@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from callback_runner import PATIENCE, CallbackRunner
 from checkpoints import write_qwen3_vl
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
@@ -33,8 +34,6 @@ from topreward_ros.nodes.messages import latched, time_message
 from topreward_ros.nodes.reward.reward_node import RewardNode
 from topreward_ros.nodes.spinning import Stop, spin
 
-PATIENCE = 180.0
-"""s until a test gives up, on a busy machine too; nothing ever sleeps."""
 START = 1_700_000_000.25
 """s, camera time of the first image; not a round number, as in life."""
 HEIGHT, WIDTH = 48, 64
@@ -70,7 +69,7 @@ def image(stamp: float, seed: int = 0) -> Image:
     return message
 
 
-class Tester:
+class Tester(CallbackRunner):
     """A node that talks to one reward node and keeps all it says."""
 
     def __init__(self, node_name: str) -> None:
@@ -107,19 +106,6 @@ class Tester:
         self._executor.shutdown()
         self.node.destroy_node()
         self._context.shutdown()
-
-    def wait(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-        """Runs callbacks until the condition holds."""
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f"not within {seconds} s"
-            self._executor.spin_once(timeout_sec=0.02)
-
-    def linger(self, seconds: float) -> None:
-        """Runs callbacks for a while: only to see that something does not happen."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.02)
 
     def call(self, kind: type, service: str, request: object, seconds: float = PATIENCE):
         """Calls a service, of the reward node where no other is named; returns its answer."""

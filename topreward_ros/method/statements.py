@@ -53,8 +53,20 @@ class Statement:
     @property
     def entry(self) -> str:
         """As it is written."""
-        threshold = () if self.threshold is None else (f"{self.threshold:g}",)
-        return " | ".join((self.name, self.role.value, *threshold, self.text))
+        return written(self.name, self.role.value, self.text, self.threshold)
+
+
+def written(name: str, role: str, text: str, threshold: float | None) -> str:
+    """Returns the entry of a statement, whether it can be asked about or not.
+
+    Args:
+        name: without a bar, as the text.
+        role: a `Role`'s value.
+        text: what the model is asked about.
+        threshold: nat; None: none of its own.
+    """
+    own = () if threshold is None else (f"{threshold!r}".removesuffix(".0"),)
+    return " | ".join((name, role, *own, text))
 
 
 def parse_statements(entries: Sequence[str]) -> tuple[Statement, ...]:

@@ -140,8 +140,7 @@ class RerunDrawing:
         """
         self._rr = load_rerun()
         self._start = start
-        self._success = ""
-        self._stage = ""
+        self._states = {STAGE: NO_STAGE}  # by entity, as drawn last
         self._name, self._instruction = name, instruction
         self._cameras: list[str] = []
         self.stream = self._rr.RecordingStream(APPLICATION)
@@ -177,12 +176,8 @@ class RerunDrawing:
             self.stream.log(f"curves/{entity}", self._rr.Scalars(float(value)))
         success = NOT_YET if _is_number(reading.success_threshold) else NO_THRESHOLD
         success = DONE if reading.success else success
-        if success != self._success:
-            self._success = success
-            self.stream.log(SUCCESS, self._rr.StateChange(state=success))
-        if reading.stage != self._stage:
-            self._stage = reading.stage
-            self.stream.log(STAGE, self._rr.StateChange(state=reading.stage or NO_STAGE))
+        self._change(SUCCESS, success)
+        self._change(STAGE, reading.stage or NO_STAGE)
 
     def picture(self, camera: str, stamp: float, picture: NDArray[np.uint8]) -> None:
         """Draws what a camera saw.
@@ -214,6 +209,11 @@ class RerunDrawing:
     def close(self) -> None:
         """Ends the recording; a file is whole then."""
         self.stream.disconnect()
+
+    def _change(self, entity: str, state: str) -> None:
+        if state != self._states.get(entity):
+            self._states[entity] = state
+            self.stream.log(entity, self._rr.StateChange(state=state))
 
     def _at(self, stamp: float) -> None:
         since = round((stamp - self._start) * NANOSECONDS)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 import pytest
+from callback_runner import CallbackRunner
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -58,8 +59,10 @@ def reading(time_: float, progress: float, episode: str = "a", **fields) -> Rewa
     return message
 
 
-class Bench:
+class Bench(CallbackRunner):
     """An overlay node, and around it a camera, a reward node's topics and somebody who looks."""
+
+    patience = PATIENCE
 
     def __init__(self, cameras: int = 1, watched: bool = True, kind=Image, **parameters) -> None:
         space = f"/o{next(_numbers)}"
@@ -98,19 +101,6 @@ class Bench:
         """Subscribes as RViz does."""
         qos = latched(10) if kind is MarkerArray else 10
         return self.node.create_subscription(kind, topic, callback, qos)
-
-    def wait(self, condition, seconds: float = PATIENCE) -> None:
-        """Runs callbacks until the condition holds."""
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f"not within {seconds} s"
-            self._executor.spin_once(timeout_sec=0.02)
-
-    def linger(self, seconds: float) -> None:
-        """Runs callbacks for a while."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.02)
 
     def shows(self, expected: np.ndarray) -> None:
         """Waits until the newest overlay is that picture; the pixels are compared."""

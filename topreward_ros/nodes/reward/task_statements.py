@@ -5,7 +5,8 @@ from __future__ import annotations
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from topreward_msgs.msg import Statement, TaskStatements
+from topreward_msgs.msg import TaskStatements
+from topreward_ros.method.statements import written
 from topreward_ros.nodes.messages import latched
 
 TOPIC = "task_statements"
@@ -28,7 +29,10 @@ class StatementsTopic:
         if refused is not None:
             self._refuse(f"{refused.name!r} has a vertical bar in its name or text.")
             return
-        entries = [entry(one) for one in message.statements]
+        entries = [
+            written(one.name, one.role, one.text, one.threshold or None)
+            for one in message.statements
+        ]
         parameter = Parameter("statements", Parameter.Type.STRING_ARRAY, entries or [""])
         result = self._node.set_parameters_atomically([parameter])
         if not result.successful:
@@ -36,13 +40,3 @@ class StatementsTopic:
 
     def _refuse(self, reason: str) -> None:
         self._node.get_logger().error(f"Statements on {TOPIC} are refused: {reason}")
-
-
-def entry(statement: Statement) -> str:
-    """Returns a statement as the parameter `statements` has it.
-
-    Args:
-        statement: without a bar in its texts.
-    """
-    threshold = () if statement.threshold == 0.0 else (f"{statement.threshold!r}",)
-    return " | ".join((statement.name, statement.role, *threshold, statement.text))

@@ -176,7 +176,7 @@ def _variants(evaluation: Evaluation) -> str:
             f"| {_cell(variant.name)} | {_value(figures.voc)} {_limits(figures.voc)} | "
             f"{_value(auc)} {_limits(auc)} | {variant.minutes:.1f} |"
         )
-    prefixes = evaluation.figures(evaluation.variants[0]).prefixes
+    prefixes = evaluation.variants[0].episodes[0].prefixes
     return "\n".join(
         [
             "## Ablations",
