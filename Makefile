@@ -42,10 +42,10 @@ replay: setup ## Play a recording on camera topics: make replay ARGS="--ros-args
 	@$(ENV) && exec python -m topreward_ros.nodes.programs replay_node $(ARGS)
 
 # A file's tests stay together: some share processes. Tests mostly wait: more workers than cores pay.
-WORKERS ?= 4
+WORKERS ?= 6
 PYTEST = python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"] [WORKERS=4; 0: none]
+test: lint ## Run all tests: make test [PYTEST_ARGS="-k lifecycle"] [WORKERS=6; 0: none]
 	@scripts/setup --extra cluster --extra apis --extra serve --extra rerun
 	@$(ENV) && $(PYTEST) $(PYTEST_ARGS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from contextlib import closing
 
 import pytest
 from manager_processes import LOADING, Lab, processes
@@ -84,6 +85,34 @@ def test_a_second_process_of_the_name_leaves_and_the_first_goes_on(lab: Lab, nam
     assert not lab.happened("recovered", episode.episode_id)
     assert lab.begin().success
     assert lab.stop_it().success
+
+
+def listen(lab: Lab, name: str) -> list[str]:
+    """Returns what a node has said of its name at last."""
+    standing: list[str] = []
+    topic = f"{lab.namespace}/{name}/name_claim"
+    lab.node.create_subscription(String, topic, lambda m: standing.append(m.data.split()[0]), 10)
+    return standing
+
+
+def test_a_manager_takes_no_episode_over_before_its_name_is_its_own(lab: Lab):
+    # One that is slow to hear of the first would take the episode over, and say so, and leave.
+    episode = lab.begin()
+    lab.end("episode_manager", signal.SIGKILL)
+    standing = listen(lab, "episode_manager")
+    lab.launch("episode_manager")
+    lab.await_event("recovered", episode.episode_id)
+    assert standing[-1:] == [HOLDS]
+    lab.meet()
+    assert lab.stop_it().success
+
+
+def test_a_reward_node_starts_no_episode_before_its_name_is_its_own(model, tmp_path):
+    with closing(Lab(model, tmp_path, reward={"autostart": True})) as lab:
+        standing = listen(lab, "reward_node")
+        lab.launch("reward_node")
+        lab.wait(lambda: lab.named("started"), LOADING)
+        assert standing[-1:] == [HOLDS]
 
 
 def test_a_process_that_was_killed_holds_no_name(model, tmp_path):

@@ -30,6 +30,7 @@ from std_msgs.msg import Bool, Float32, Float64, String
 from std_srvs.srv import Trigger
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
+from topreward_ros.nodes import name_claim
 from topreward_ros.nodes.messages import latched, time_message
 from topreward_ros.nodes.reward.reward_node import RewardNode
 from topreward_ros.nodes.spinning import Stop, spin
@@ -43,6 +44,8 @@ TRANSITIONS = {
     "deactivate": Transition.TRANSITION_DEACTIVATE,
     "cleanup": Transition.TRANSITION_CLEANUP,
 }
+name_claim.GRACE = 0.2
+"""s for nodes of this process: nobody else has their names. A node that is a process waits 3 s."""
 ASK_AGAIN = 2.0
 """s after which an answer is taken for lost."""
 _numbers = itertools.count()

@@ -15,13 +15,15 @@ from typing import NamedTuple
 
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from rclpy.task import Future
 from std_msgs.msg import String
 
 from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.printable_node import PrintableNode
 
 GRACE = 3.0
-"""s from a node's start until its name is its own: within it the others on the graph are heard."""
+"""s from a node's start until its name is its own: within it the others on the graph are heard, and
+nothing is done that two of one name must not both do."""
 PARTING = 2.0
 """s, at most, that a node which leaves waits until the one that stays has heard of it."""
 TOPIC = "~/name_claim"
@@ -55,7 +57,11 @@ class Claim(NamedTuple):
 
 
 class NameClaim:
-    """Claims a node's name."""
+    """Claims a node's name.
+
+    Attributes:
+        held: done once the name is the node's own.
+    """
 
     def __init__(self, node: PrintableNode, kept: Callable[[str], None]) -> None:
         """Says that the node is there, and listens for others.
@@ -64,6 +70,7 @@ class NameClaim:
             node: which has the name; it leaves where that is another's already.
             kept: told, once of each, of others that came later; one sentence.
         """
+        self.held: Future = Future()
         self._node = node
         self._kept = kept
         self._own = Claim(NEW, uuid.uuid4().hex, f"process {os.getpid()} on {socket.gethostname()}")
@@ -81,6 +88,7 @@ class NameClaim:
         self._node.destroy_timer(self._timer)
         self._own = self._own._replace(standing=HOLDS)
         self._say()
+        self.held.set_result(None)
 
     def _hear(self, message: String) -> None:
         other = Claim.read(message.data)

@@ -13,7 +13,6 @@ import rclpy
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.task import Future
 
 from topreward_msgs.msg import EpisodeEvent, RewardStamped
 from topreward_ros.nodes.manager.action import EpisodeAction
@@ -101,8 +100,7 @@ class EpisodeManager(PrintableNode):
         owed = OwedStops(owed_path(self.get_fully_qualified_name()))
         ending = EpisodeEnding(self.client, self._outputs, owed, waiting=self._waiting, log=log)
         self._cut_off = CutOffEndings(owed, ending, self.actions, self._outputs, **common)
-        self._settled: Future | None = None
-        NameClaim(self, self._tell_of_namesake)
+        self._name = NameClaim(self, self._tell_of_namesake)
         self.control = EpisodeControl(starter, ending, self._outputs, self.actions, **common)
         self._hearing = RewardHearing(
             self.control, self.client, starter, self._outputs, log=log, **common
@@ -111,9 +109,6 @@ class EpisodeManager(PrintableNode):
         self._keeper = RewardKeeper(self.client, self, log=log, **common)
         starter.revive = self._keeper.retry
         starter.suspicion = self._look_for_strangers
-        self._listen()
-        self._episode_action = EpisodeAction(self, self.control, group=self._group, **common)
-        self._episode_services = EpisodeServices(self, self.control, self._group)
         self._add_timers()
 
     def trouble(self, event: str, reason: str, detail: str) -> None:
@@ -188,16 +183,25 @@ class EpisodeManager(PrintableNode):
 
     def _on_begin(self) -> None:
         self.destroy_timer(self._begin)
+        # A robot that is owed a stop does not wait for the name.
         self._settled = self._waiting.start(self._cut_off.settle())
+        self._waiting.start(self._serve())
         self._waiting.start(self._keeper.watch())
+
+    async def _serve(self) -> None:
+        """Listens and offers its services once the name is its own: two would both act."""
+        await self._name.held
+        self._listen()
+        common = {"waiting": self._waiting, "read": self._settings.read}
+        self._episode_action = EpisodeAction(self, self.control, group=self._group, **common)
+        self._episode_services = EpisodeServices(self, self.control, self._group)
 
     def _report(self) -> None:
         self._outputs.report(self.client.state, self.control.current)
 
     async def _look_back(self, events: Sequence[EpisodeEvent]) -> None:
         """Takes an episode over that ran before the manager heard of it."""
-        if self._settled is not None:
-            await self._settled  # what the last process has ended may still be scored
+        await self._settled  # what the last process has ended may still be scored
         if self.control.busy or not self.control.adopts or self._look_for_strangers():
             return
         if await self.client.lifecycle.ask(HISTORY_PATIENCE) == "active" and not self.control.busy:

@@ -93,7 +93,7 @@ class RewardNode(GuardedLifecycleNode):
         self.create_subscription(String, "task_instruction", self._on_instruction, latched())
         StatementsTopic(self)
         self.create_service(Trigger, "~/reset", self._on_reset)
-        NameClaim(self, self._tell_of_namesake)
+        self._name = NameClaim(self, self._tell_of_namesake)
         self._add_timers()
 
     def _add_timers(self) -> None:
@@ -139,6 +139,7 @@ class RewardNode(GuardedLifecycleNode):
 
     async def activate(self) -> None:
         """Starts an episode, or waits for an instruction."""
+        await self._name.held  # of two that speak of episodes nobody could tell which one did
         try:
             self.runner.open()
         except ValueError as error:
