@@ -18,6 +18,7 @@ from topreward_msgs.srv import StartEpisode
 HELD = "-999"
 """nat; a threshold that a random model's log-probs exceed: held after hold and least duration."""
 GRASP = f"grasp | stage | {HELD} | the gripper holds the red cube"
+REACH = "reach | stage | the gripper is at the red cube"
 PLACE = "place | stage | the red cube lies on the disc"
 FLOOR = "the red cube lies on the floor"
 DROPPED = f"dropped | failure | {FLOOR}"
@@ -75,6 +76,10 @@ def own(lab) -> list[str]:
     return list(lab.reward_node.get_parameter("statements").value)
 
 
+def left(lab) -> list[str]:
+    return list(lab.reward_node.get_parameter("episode_statements").value)
+
+
 def test_a_failure_that_holds_ends_the_episode_as_failure_and_says_which(lab):
     status, result = run(lab, GRASP, DROPPED)
     assert succeeded(status)
@@ -99,8 +104,8 @@ def test_feedback_and_result_tell_the_running_stage_and_how_far_it_is(lab):
 
 
 def test_the_next_episode_has_the_reward_nodes_own_statements_again(lab):
-    run(lab, GRASP, time_limit=3.0)
-    assert own(lab) == [PLACE]
+    _, result = run(lab, REACH, time_limit=3.0)
+    assert result.stage == "reach" and own(lab) == [PLACE] and left(lab) == [""]
     _, result = run(lab, time_limit=3.0)
     assert result.stage == "place" and own(lab) == [PLACE]
     assert not lab.happened("changed")
@@ -135,8 +140,16 @@ def begun(lab, *statements: str):
 
 
 def test_an_episode_that_is_started_by_hand_brings_its_own_too(lab):
-    answer = begun(lab, GRASP)
-    assert answer.success and own(lab) == [GRASP]
+    answer = begun(lab, REACH)
+    assert answer.success
+    lab.wait(lambda: lab.readings and lab.readings[-1].episode_id == answer.episode_id)
+    assert lab.readings[-1].stage == "reach"
     assert lab.stop_it().success
-    lab.wait(lambda: own(lab) == [PLACE])
-    assert not begun(lab, "nothing").success and own(lab) == [PLACE]
+    assert not begun(lab, "nothing").success
+    assert own(lab) == [PLACE] and left(lab) == [""]
+
+
+def test_what_a_start_that_was_given_up_has_left_is_not_of_the_next_episode(lab):
+    lab.set(episode_statements=[GRASP])
+    _, result = run(lab, time_limit=3.0)
+    assert result.stage == "place"

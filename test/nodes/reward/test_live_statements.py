@@ -129,6 +129,16 @@ def test_a_stage_that_holds_before_its_turn_is_told_and_the_order_is_kept(script
     assert held(told[-1]) == ["place"] and told[-1].stage == "grasp"
 
 
+def test_statements_of_one_episode_are_gone_with_it_whoever_gave_them(script, live):
+    # A manager that is killed cannot take back what it has given.
+    live.set(episode_statements=[PLACE])
+    live.up(TASK)
+    assert [one.name for one in play(live, 0, 0)[-1].statements] == ["place"]
+    assert live.reset().success
+    assert [one.name for one in play(live, 1, 1)[-1].statements] == ["grasp", "place", "dropped"]
+    assert not live.named("changed")
+
+
 def test_other_statements_are_for_the_next_episode_and_bad_ones_refused(script, live):
     live.up(TASK)
     assert [one.name for one in play(live, 0, 1)[-1].statements] == ["grasp", "place", "dropped"]

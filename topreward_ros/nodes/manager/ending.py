@@ -99,8 +99,6 @@ class EpisodeEnding:
                 self._outputs.stop_action(episode, result)
             if closing is not None:
                 await closing
-            if episode.request.statements and self._client.up:
-                await self._give_statements_back()
             self._owed.settled(episode.episode_id)  # not in `finally`: a process that ends owes it
         finally:
             self._episodes.remove(episode)
@@ -123,13 +121,6 @@ class EpisodeEnding:
         )
         if self._owed.problem and self._owed.problem != former:
             self._outputs.trouble(episode, EpisodeEvent.FAULT, "", self._owed.problem)
-
-    async def _give_statements_back(self) -> None:
-        """The episode's own end with it; where that fails, the next start tries again."""
-        try:
-            await self._client.use_statements(())
-        except RewardRefused as error:
-            self._log.warning(f"The reward node keeps the statements of an episode: {error}")
 
     async def _deactivate(self) -> None:
         """Also where no state is known: an answer may only have been lost."""

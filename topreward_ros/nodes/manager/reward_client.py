@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rcl_interfaces.srv import GetParameters, SetParameters
+from rcl_interfaces.srv import SetParameters
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -51,10 +51,6 @@ class RewardClient:
         self._set = node.create_client(
             SetParameters, f"{self.name}/set_parameters", callback_group=group
         )
-        self._get = node.create_client(
-            GetParameters, f"{self.name}/get_parameters", callback_group=group
-        )
-        self._own_statements: list[str] | None = None
         self._reset = node.create_client(Trigger, f"{self.name}/reset", callback_group=group)
 
     @property
@@ -77,23 +73,9 @@ class RewardClient:
         """Sets the task; raises RewardRefused."""
         await self._set_parameter("instruction", text)
 
-    async def use_statements(self, entries: Sequence[str]) -> None:
-        """Gives the next episode statements of its own; raises RewardRefused.
-
-        Args:
-            entries: of the reward node's parameter; none: what it had before others were given.
-        """
-        if not entries and self._own_statements is None:
-            return
-        if self._own_statements is None:
-            request = GetParameters.Request(names=["statements"])
-            answer = await self._waiting.answer(self._get, request, PATIENCE)
-            if answer is None or not answer.values:
-                raise RewardRefused(f"{self.name} told no statements within {PATIENCE:g} s.")
-            self._own_statements = list(answer.values[0].string_array_value)
-        await self._set_parameter("statements", list(entries) or self._own_statements or [""])
-        if not entries:
-            self._own_statements = None
+    async def set_episode_statements(self, entries: Sequence[str]) -> None:
+        """Gives the next episode statements of its own, or none; raises RewardRefused."""
+        await self._set_parameter("episode_statements", list(entries) or [""])
 
     async def _set_parameter(self, name: str, value: Any) -> None:
         parameter = Parameter(name, value=value).to_parameter_msg()

@@ -104,7 +104,7 @@ class EpisodeStarter:
             raise RewardRefused(why)
         if managing and self._client.state == "active":
             await self._client.change("deactivate")
-        await self._client.use_statements(request.statements)
+        await self._client.set_episode_statements(request.statements)
         if request.instruction:
             await self._client.set_instruction(request.instruction)
         check()

@@ -7,6 +7,7 @@ with the sentence until the parameter is set right. A bad value later is refused
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
@@ -71,6 +72,20 @@ class LiveParameters:
         if contradiction:
             raise ParameterError(contradiction)
         return parameters
+
+    def take(self) -> RewardParameters:
+        """Returns the values for an episode that starts, which takes what was meant for it alone.
+
+        Raises:
+            ParameterError: as `read`.
+        """
+        parameters = self.read()
+        if not any(parameters.episode_statements):
+            return parameters
+        self._node.set_parameters([Parameter("episode_statements", value=[""])])
+        return replace(
+            parameters, statements=parameters.episode_statements, episode_statements=("",)
+        )
 
     def _unknown(self) -> list[str]:
         """Names that were given at the start and that nothing reads, misspelt ones mostly."""

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
-from rclpy.exceptions import InvalidTopicNameException
-from rclpy.validate_topic_name import validate_topic_name
-
-from topreward_ros.method.prompt import InstructionError, PromptForm, validate_instruction
+from topreward_ros.method.prompt import PromptForm
 from topreward_ros.method.reward import RewardForm
-from topreward_ros.method.statements import FORM, StatementError, parse_statements
-from topreward_ros.models.checkpoints.settings import LARGEST_RATE, LARGEST_SIDE
-from topreward_ros.models.contract import ModelError
-from topreward_ros.models.served.address import parse_address
+from topreward_ros.models.checkpoints.settings import LARGEST_RATE
 from topreward_ros.models.served.options import DEFAULT_PATIENCE
 from topreward_ros.models.streaming.thinning import DEFAULT_LIMIT
 from topreward_ros.nodes.parameters import parameter
+from topreward_ros.nodes.reward import parameter_checks as checks
 from topreward_ros.video.mosaic import Layout
 from topreward_ros.video.motion import DEFAULT_THRESHOLD
 
@@ -41,67 +35,6 @@ def _names(enum: type[Enum]) -> list[str]:
     return [member.value for member in enum]
 
 
-def _model(value: str) -> str | None:
-    try:
-        parse_address(value)
-    except ModelError as error:
-        return f"the address of a server that can be asked. {error}"
-    known = (
-        "a hub id, a checkpoint directory, demo, random:<directory with a config.json>, or the "
-        "address of a server, <engine>+http://<host>:<port>"
-    )
-    return None if value and value == value.strip() else known
-
-
-def _device(value: str) -> str | None:
-    known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", value)
-    return None if known else "auto, cpu, cuda or cuda:<number>"
-
-
-def _frame_size(value: tuple[int, ...]) -> str | None:
-    if value == (0, 0) or all(16 <= side <= LARGEST_SIDE for side in value):
-        return None
-    return f"two sides of 16 to {LARGEST_SIDE} px, [height, width], or [0, 0] for the model's own"
-
-
-def _even(value: int) -> str | None:
-    return "an even number" if value % 2 else None
-
-
-def _threshold(value: float) -> str | None:
-    if math.isnan(value) or -math.inf < value <= 0.0:
-        return None
-    return "a log-probability of at most 0 (nat), or .nan for the calibration's or model's own"
-
-
-def _instruction(value: str) -> str | None:
-    try:
-        if value:
-            validate_instruction(value)
-    except InstructionError as error:
-        return f"one sentence of plain text. {error}"
-    return None
-
-
-def _statements(value: tuple[str, ...]) -> str | None:
-    try:
-        parse_statements(value)
-    except StatementError as error:
-        return f'statements of the form "{FORM}", or [""] for none. {error}'
-    return None
-
-
-def _cameras(value: tuple[str, ...]) -> str | None:
-    if not 1 <= len(value) <= 16 or len(set(value)) != len(value):
-        return "1 to 16 image topics, each once"
-    for topic in value:
-        try:
-            validate_topic_name(topic)
-        except (InvalidTopicNameException, ValueError):
-            return f"names of image topics, and {topic!r} cannot be one"
-    return None
-
-
 @dataclass(frozen=True)
 class RewardParameters:
     """A snapshot of all parameters."""
@@ -111,13 +44,13 @@ class RewardParameters:
         "Hub id (@<revision> pins it), checkpoint directory, demo, random:<directory with a "
         "config.json>, or the address of a server (docs/fleet.md).",
         Change.UNCONFIGURED,
-        check=_model,
+        check=checks.model,
     )
     device: str = _is(
         "auto",
         "auto (a GPU where there is one), cpu, cuda or cuda:<number>.",
         Change.UNCONFIGURED,
-        check=_device,
+        check=checks.device,
     )
     dtype: str = _is(
         "auto",
@@ -135,14 +68,14 @@ class RewardParameters:
         (0, 0),
         "[height, width] in px; [0, 0]: the model's own.",
         Change.UNCONFIGURED,
-        check=_frame_size,
+        check=checks.frame_size,
     )
     max_pairs: int = _is(
         DEFAULT_LIMIT,
         "Pairs of frames kept at most, an even number; bounds memory and the cost of an update.",
         Change.UNCONFIGURED,
         limits=(4, 4096),
-        check=_even,
+        check=checks.even,
     )
     server_patience: float = _is(
         DEFAULT_PATIENCE,
@@ -164,7 +97,7 @@ class RewardParameters:
         "",
         "The task in words; empty: wait for one on task_instruction.",
         Change.ALWAYS,
-        check=_instruction,
+        check=checks.instruction,
     )
     statements: tuple[str, ...] = _is(
         ("",),
@@ -172,13 +105,20 @@ class RewardParameters:
         "name | role | threshold | text, with the role task, stage or failure and a threshold in "
         'nat; [""]: nothing.',
         Change.EPISODE,
-        check=_statements,
+        check=checks.statements,
+    )
+    episode_statements: tuple[str, ...] = _is(
+        ("",),
+        "statements of the next episode alone, in place of the others; it takes them away when it "
+        'starts. [""]: none of its own.',
+        Change.EPISODE,
+        check=checks.statements,
     )
     cameras: tuple[str, ...] = _is(
         ("/camera/image_raw",),
         "Image topics, 1 to 16, in the order of the layout.",
         Change.UNCONFIGURED,
-        check=_cameras,
+        check=checks.cameras,
     )
     transport: str = _is(
         "auto",
@@ -225,7 +165,7 @@ class RewardParameters:
         "nat, at most 0; .nan: the calibration's or else the model's own. Without any, success is "
         "never claimed.",
         Change.EPISODE,
-        check=_threshold,
+        check=checks.threshold,
     )
     success_window: int = _is(
         3, "Readings in the mean that is the success score.", Change.EPISODE, limits=(1, 1000)

@@ -85,7 +85,7 @@ class RewardNode(GuardedLifecycleNode):
             self._outputs,
             self.scoring,
             self.get_logger(),
-            self.settings.read,
+            self.settings,
             self._camera_now,
             self._beside,
         )

@@ -18,8 +18,8 @@ from topreward_ros.nodes.reward.camera_faults import CameraFaults
 from topreward_ros.nodes.reward.episode_setup import episode_maker, intake_settings
 from topreward_ros.nodes.reward.image_taking import Beside, ImageTaking
 from topreward_ros.nodes.reward.live_episode import Equipment, LiveEpisode
+from topreward_ros.nodes.reward.live_parameters import LiveParameters
 from topreward_ros.nodes.reward.outputs import Outputs
-from topreward_ros.nodes.reward.parameters import RewardParameters
 from topreward_ros.nodes.reward.scoring_exchange import Failed, QueuedFrame, Scored
 from topreward_ros.nodes.reward.scoring_thread import ScoringThread
 from topreward_ros.nodes.reward.stall_faults import StallFaults
@@ -49,7 +49,7 @@ class EpisodeRunner:
         outputs: Outputs,
         scoring: ScoringThread,
         log: RcutilsLogger,
-        read: Callable[[], RewardParameters],
+        settings: LiveParameters,
         now: Callable[[], float | None],
         beside: Beside,
     ) -> None:
@@ -59,7 +59,7 @@ class EpisodeRunner:
             outputs: where readings and events go.
             scoring: scores.
             log: for people.
-            read: returns the parameters of now.
+            settings: the parameters.
             now: returns s by a clock that goes as fast as the cameras', or None.
             beside: decodes pictures.
         """
@@ -72,7 +72,7 @@ class EpisodeRunner:
         self._outputs = outputs
         self._scoring = scoring
         self._log = log
-        self._read = read
+        self._settings = settings
         self._now = now
         self._faults = CameraFaults(self._tell, log)
         self._stalls = StallFaults(self._tell, log)
@@ -198,7 +198,7 @@ class EpisodeRunner:
             conflicts: by camera, who publishes on its topic, where that are several.
         """
         if self.opened:
-            timeout = self._read().camera_timeout
+            timeout = self._settings.read().camera_timeout
             self._faults.watch(self.equipment.watch, problems, conflicts, timeout)
 
     def _begin(self) -> None:
@@ -208,7 +208,7 @@ class EpisodeRunner:
         if not self.instruction:
             self._log.warning("Waiting for an instruction on task_instruction.")
             return
-        parameters, scorer = self._read(), self.equipment.scorer
+        parameters, scorer = self._settings.take(), self.equipment.scorer
         make, warning = episode_maker(
             parameters, scorer, self.equipment.calibration, self.instruction
         )
@@ -251,7 +251,7 @@ class EpisodeRunner:
         if not self.episode.intake.selected:
             # No frame was taken yet: one camera went back before the others.
             self.episode.intake.reset()
-        elif self._read().on_clock_jump == "stop":
+        elif self._settings.read().on_clock_jump == "stop":
             self._halt(EpisodeEvent.REASON_CLOCK_JUMP, detail)
             return
         else:
