@@ -14,10 +14,11 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from xml.etree import ElementTree
 
 import rclpy
@@ -38,6 +39,7 @@ from topreward_ros.nodes.viewing.overlay_node import OverlayNode
 from topreward_ros.nodes.viewing.rerun_node import RerunNode
 from topreward_ros.video.recordings.opening import open_recording
 
+Made = TypeVar("Made", bound=Node)
 Right = tuple[str, str, str]
 """Kind (topics, services, actions), what is allowed with it, and the full name."""
 NAMESPACE = "/topreward"
@@ -67,7 +69,7 @@ def nodes(name: str) -> Iterator[tuple[dict[str, Node], list[str]]]:
     words = ["--ros-args", *(word for file in files for word in ("--params-file", str(file)))]
     made: dict[str, Node] = {}
 
-    def make(kind: Callable[..., Node], **given: object) -> Node:
+    def make(kind: type[Made], **given: object) -> Made:
         overrides = [Parameter(key, value=value) for key, value in given.items()]
         node = kind(cli_args=words, parameter_overrides=overrides, use_global_arguments=False)
         made[node.get_name()] = node
@@ -76,7 +78,7 @@ def nodes(name: str) -> Iterator[tuple[dict[str, Node], list[str]]]:
     watching = make(RewardNode)
     cameras = list(watching.get_parameter("cameras").value)
     CameraSubscriptions(watching, cameras, "raw", lambda *_: None)  # as configure does
-    make(EpisodeManager)
+    make(EpisodeManager).serve()  # as once its name is its own
     make(OverlayNode, cameras=cameras, transport="raw")
     make(RerunNode, cameras=cameras, transport="raw", show="save", folder=tempfile.gettempdir())
     make(ReplayNode, path=str(_recording()))

@@ -111,6 +111,13 @@ class EpisodeManager(PrintableNode):
         starter.suspicion = self._look_for_strangers
         self._add_timers()
 
+    def serve(self) -> None:
+        """Listens to the reward node, and offers the action and the services."""
+        self._listen()
+        common = {"waiting": self._waiting, "read": self._settings.read}
+        self._episode_action = EpisodeAction(self, self.control, group=self._group, **common)
+        self._episode_services = EpisodeServices(self, self.control, self._group)
+
     def trouble(self, event: str, reason: str, detail: str) -> None:
         """Publishes a FAULT of the reward node, or that it is over."""
         self._outputs.fault = detail if event == EpisodeEvent.FAULT else ""
@@ -185,16 +192,12 @@ class EpisodeManager(PrintableNode):
         self.destroy_timer(self._begin)
         # A robot that is owed a stop does not wait for the name.
         self._settled = self._waiting.start(self._cut_off.settle())
-        self._waiting.start(self._serve())
+        self._waiting.start(self._serve_once_named())
         self._waiting.start(self._keeper.watch())
 
-    async def _serve(self) -> None:
-        """Listens and offers its services once the name is its own: two would both act."""
-        await self._name.held
-        self._listen()
-        common = {"waiting": self._waiting, "read": self._settings.read}
-        self._episode_action = EpisodeAction(self, self.control, group=self._group, **common)
-        self._episode_services = EpisodeServices(self, self.control, self._group)
+    async def _serve_once_named(self) -> None:
+        await self._name.held  # two of one name would both act
+        self.serve()
 
     def _report(self) -> None:
         self._outputs.report(self.client.state, self.control.current)
