@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.results import Results
 
-SUITES = ("scoring", "label", "live", "viewing", "pictures", "gpu", "fleet", "soak")
+SUITES = ("scoring", "label", "live", "fast_camera", "viewing", "pictures", "gpu", "fleet", "soak")
 
 
 def main() -> int:

@@ -103,6 +103,16 @@ class _Listener(Node):
         }
         return float(told[f"{part}_ms_p50"]), float(told[f"{part}_ms_p95"])
 
+    def received(self, topic: str) -> int:
+        """Returns how many pictures of a camera have reached the node, as it tells itself."""
+        told = {
+            value.key: value.value
+            for status in self._diagnostics.status
+            if status.name.endswith(f"camera {topic}")
+            for value in status.values
+        }
+        return int(told.get("received", 0))
+
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         self._diagnostics = message
 
@@ -123,6 +133,7 @@ def _node(model: str, topics: list[str], transport: str) -> Iterator[subprocess.
         "device": "cpu",
         "frame_size": [64, 64],
         "motion_gate": False,  # the pictures stand still, and each is to be scored
+        "frozen_check": False,
         "instruction": TASK,
         "cameras": topics,
         "transport": transport,
@@ -141,13 +152,15 @@ def _node(model: str, topics: list[str], transport: str) -> Iterator[subprocess.
 class _Cameras:
     """Publishers that send one noise picture each, stamped anew."""
 
-    def __init__(self, node: Node, topics: list[str], transport: str) -> None:
+    def __init__(
+        self, node: Node, topics: list[str], transport: str, size: tuple[int, int] = SIZE
+    ) -> None:
         self._node = node
         kind = Image if transport == "raw" else CompressedImage
-        picture = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+        picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
         picture = cv2.GaussianBlur(picture, (0, 0), 4)
         if transport == "raw":
-            self._message = Image(height=SIZE[0], width=SIZE[1], encoding="rgb8", step=3 * SIZE[1])
+            self._message = Image(height=size[0], width=size[1], encoding="rgb8", step=3 * size[1])
             self._message.data = picture.tobytes()
         else:
             self._message = CompressedImage(format="jpeg")
