@@ -134,14 +134,14 @@ def test_int8_streams_exactly_where_the_last_digits_agree(tmp_path, moe):
 def test_what_a_last_digit_costs_int8_is_less_than_int8_itself(tmp_path):
     options = {"device": "cpu", "frame_size": SIZE}
     directory = str(write_qwen3_vl(tmp_path, wide=16))  # 70 million weights
-    full = prefixes(load_scorer(directory, **options), 7)
+    full = prefixes(load_scorer(directory, **options), 4)
     options["quantization"] = "int8"
-    expected = prefixes(load_scorer(directory, streaming=False, **options), 7)
-    actual = prefixes(load_scorer(directory, **options), 7)
+    expected = prefixes(load_scorer(directory, streaming=False, **options), 4)
+    actual = prefixes(load_scorer(directory, **options), 4)
     rounding = np.abs(expected - full).max()
     assert 1e-5 < np.abs(actual - expected).max() < rounding
-    exact = prefixes(load_scorer(directory, dtype="float64", **options), 7)
-    twice = prefixes(load_scorer(directory, dtype="float64", streaming=False, **options), 7)
+    exact = prefixes(load_scorer(directory, dtype="float64", **options), 4)
+    twice = prefixes(load_scorer(directory, dtype="float64", streaming=False, **options), 4)
     assert np.abs(exact - twice).max() <= 1e-10
 
 
