@@ -60,6 +60,19 @@ def test_a_server_that_asks_to_be_left_alone_for_longer_than_there_is_patience_i
     assert len(server.limits) == 1
 
 
+def test_an_attempt_that_had_no_time_left_hides_nothing_of_what_the_server_said():
+    answers = iter([ServerAway("is in trouble")])
+
+    def ask(limit: float) -> str:
+        raise next(answers, ServerAway(f"gave no answer within {limit:.1f} s", silent=True))
+
+    with pytest.raises(ServerLost, match="is in trouble"):
+        Patience(ServerHealth(HERE), 0.3).insist(ask)
+    answers = iter([ServerAway("is in trouble")])
+    with pytest.raises(ServerLost, match=r"gave no answer within 0\.1 s"):  # it had its time
+        Patience(ServerHealth(HERE), 0.3, longest_attempt=0.1).insist(ask)
+
+
 def test_nobody_waits_for_an_answer_that_nobody_needs():
     health = ServerHealth(HERE)
     threading.Timer(0.3, health.release.set).start()

@@ -91,7 +91,7 @@ class Connection:
                 method, f"{self._url}{path}", **sent, headers=headers, timeout=timeout
             )
         except httpx2.TimeoutException:
-            raise ServerAway(f"gave no answer within {limit:.1f} s") from None
+            raise ServerAway(f"gave no answer within {limit:.1f} s", silent=True) from None
         except httpx2.ConnectError as error:
             if "CERTIFICATE" in str(error).upper():
                 raise ModelError(

@@ -24,11 +24,13 @@ class ServerAway(Exception):
 
     Attributes:
         pause: s for which the server asked to be left alone; 0.0: it said nothing of that.
+        silent: whether time was over before it said anything.
     """
 
-    def __init__(self, reason: str, pause: float = 0.0) -> None:
+    def __init__(self, reason: str, pause: float = 0.0, *, silent: bool = False) -> None:
         super().__init__(reason)
         self.pause = pause
+        self.silent = silent
 
 
 class ServerLost(ModelError):
@@ -63,14 +65,18 @@ class Patience:
             ServerLost: there was no answer for as long as there is patience, or nobody waits for
                 it any more.
         """
-        end, pause = time.monotonic() + self._seconds, FIRST_PAUSE
+        end, pause, reason = time.monotonic() + self._seconds, FIRST_PAUSE, ""
         while True:
             before = time.monotonic()
+            limit = max(0.05, min(self._longest_attempt, end - before))
             try:
-                answer = ask(max(0.05, min(self._longest_attempt, end - before)))
+                answer = ask(limit)
             except ServerAway as error:
                 self._health.lost(f"The server {self._health.address} {error}.")
-                self._rest(max(pause, error.pause), end, str(error))
+                # The last attempt may have no time left: that says less than what came before.
+                if not (reason and error.silent and limit < self._longest_attempt):
+                    reason = str(error)
+                self._rest(max(pause, error.pause), end, reason)
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 self._health.answered(time.monotonic() - before)

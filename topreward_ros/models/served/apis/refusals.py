@@ -83,7 +83,7 @@ class Refusals:
         if isinstance(error, AnswerRefused):
             return self._unusable(f"the service {error}; see what answers at this address")
         if isinstance(error, httpx2.TimeoutException):
-            return ServerAway("gives no answer in time")
+            return ServerAway("gives no answer in time", silent=True)
         if isinstance(error, httpx2.ConnectError):
             reason = self._key.hidden_in(error)
             if "CERTIFICATE" in reason.upper():
