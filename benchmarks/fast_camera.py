@@ -17,6 +17,7 @@ from rclpy.node import Node
 from benchmarks.live import RATE, SMALL, _Cameras, _cpu_seconds, _Listener, _listener, _node
 from benchmarks.models import write_config
 from benchmarks.results import Results
+from topreward_ros.nodes.running.node_commands import package_directory
 
 SIZE = (1080, 1920)
 FAST = 200.0
@@ -35,12 +36,31 @@ def measure(results: Results, *, quick: bool = False) -> None:
             write_config(SMALL, Path(directory))
             for transport in ("compressed", "raw"):
                 _measure(results, directory, transport, seconds)
+            with _profile(large_pictures()):
+                _measure(results, directory, "raw", seconds, ", config/dds/large_pictures.xml")
     finally:
         rclpy.shutdown()
 
 
-def _measure(results: Results, model: str, transport: str, seconds: float) -> None:
-    group = f"(s) 1920x1080 {transport} at 200 Hz beside 640x480 at 30 Hz"
+def large_pictures() -> Path:
+    """Returns the profile of Fast DDS for such pictures."""
+    return package_directory("config") / "dds" / "large_pictures.xml"
+
+
+@contextmanager
+def _profile(file: Path) -> Iterator[None]:
+    """Lets the processes that are started meanwhile use a profile of Fast DDS."""
+    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    os.environ.update(dict.fromkeys(names, str(file)))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
+
+
+def _measure(results: Results, model: str, transport: str, seconds: float, said: str = "") -> None:
+    group = f"(s) 1920x1080 {transport} beside 640x480 at 30 Hz{said}"
     with _listener() as listener, _node(model, TOPICS, transport) as process:
         usual = _Cameras(listener, TOPICS[1:], transport)
         figures = {}
