@@ -86,6 +86,32 @@ def test_an_inactive_node_scores_nothing_of_what_its_cameras_send(model):
         assert not live.readings and live.reward_node.scoring.pending == 0
 
 
+def test_a_publisher_whose_node_is_not_known_yet_is_no_other_one_and_later_has_its_name(
+    model, monkeypatch
+):
+    # Discovery tells of endpoints first; told at once, the fault would name an unknown node.
+    with stack(model, instruction=TASK) as live, stack(model) as other:
+        live.up()
+        real = live.reward_node.get_publishers_info_by_topic
+        known = []
+
+        def early(topic):
+            infos = real(topic)
+            for info in infos:
+                if info.node_name == other.node.get_name() and not known:
+                    info.node_name = "_NODE_NAME_UNKNOWN_"
+            return infos
+
+        monkeypatch.setattr(live.reward_node, "get_publishers_info_by_topic", early)
+        twin = other.camera(live.topics[0])
+        live.wait(twin.get_subscription_count)
+        live.linger(1.5)  # it looks every half second
+        assert not live.named("fault")
+        known.append(True)
+        live.wait(lambda: live.named("fault"))
+        assert other.node.get_name() in live.named("fault")[0].detail
+
+
 def test_with_sim_time_and_no_clock_cameras_are_scored_and_watched(model):
     with stack(model, instruction=TASK, use_sim_time=True, camera_timeout=0.5) as live:
         live.up()

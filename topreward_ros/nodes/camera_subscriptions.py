@@ -14,6 +14,8 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
+from topreward_ros.nodes.publishers import NOBODY, full_name
+
 TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 TRANSPORTS = {"raw": Image, "compressed": CompressedImage}
 COMPRESSED_SUFFIX = "/compressed"
@@ -122,13 +124,14 @@ class CameraSubscriptions:
 
     def _look_for_others(self, camera: _Camera) -> None:
         publishers = self._node.get_publishers_info_by_topic(camera.topic)
-        names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
+        names = [full_name(publisher) for publisher in publishers]
         if len(names) < 2:
             camera.conflict, camera.twins_since = "", None
             return
         if camera.twins_since is None:
             camera.twins_since = time.monotonic()
-        if len(set(names)) > 1 or time.monotonic() - camera.twins_since > TWIN_LEASE:
+        # One without a name was found a moment ago, or its process was killed.
+        if len({*names} - {NOBODY}) > 1 or time.monotonic() - camera.twins_since > TWIN_LEASE:
             camera.conflict = (
                 f"{len(names)} publishers are on the camera topic {camera.topic}: "
                 f"{' and '.join(sorted(names))}; their pictures cannot be told apart, so stop all "

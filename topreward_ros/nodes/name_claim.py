@@ -20,6 +20,7 @@ from std_msgs.msg import String
 
 from topreward_ros.nodes.messages import latched
 from topreward_ros.nodes.printable_node import PrintableNode
+from topreward_ros.nodes.publishers import is_named
 
 GRACE = 3.0
 """s from a node's start until its name is its own: within it the others on the graph are heard, and
@@ -121,6 +122,5 @@ class NameClaim:
         own = (self._node.get_name(), self._node.get_namespace())
         speakers = self._node.get_publishers_info_by_topic(self._publisher.topic_name)
         return all(
-            (one.node_name, one.node_namespace) == own or one.node_name.startswith("_")
-            for one in speakers
+            (one.node_name, one.node_namespace) == own or not is_named(one) for one in speakers
         )

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
 
+from topreward_ros.nodes.publishers import NOBODY, full_name, is_named
+
 NAMING = 25.0
 """s for a publisher's node to become known, as discovery tells of endpoints first, and for one of a
 killed process to be forgotten, whose name may go before it. Meanwhile nothing of it is believed."""
-_NAMELESS = "_"
-"""Begins the names that rmw gives to nodes it does not know, or not yet."""
 
 
 class Strangers:
@@ -68,15 +68,15 @@ class Strangers:
         """Counts the reward node's own and the nameless publishers; names the other nodes."""
         own, nameless, others = 0, 0, []
         for one in self._node.get_publishers_info_by_topic(topic):
-            name = f"{one.node_namespace.rstrip('/')}/{one.node_name}"
+            name = full_name(one)
             if name == self._name:
                 own += 1
-            elif one.node_name.startswith(_NAMELESS):
+            elif not is_named(one):
                 gid = tuple(one.endpoint_gid)
                 self._seen.add(gid)
                 nameless += 1
                 if self._now() - self._nameless.setdefault(gid, self._now()) > NAMING:
-                    others.append("a program without a ROS node")
+                    others.append(NOBODY)
             else:
                 others.append(name)
         return own, nameless, sorted(set(others))
