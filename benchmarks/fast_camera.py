@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import rclpy
 from rclpy.node import Node
 
-from benchmarks.live import RATE, SMALL, _Cameras, _cpu_seconds, _Listener, _listener, _node
-from benchmarks.models import write_config
+from benchmarks.live import RATE, _Cameras, _cpu_seconds, _graph, _Listener, _listener, _node
 from benchmarks.results import Results
+from topreward_ros.nodes.running.demo import PROFILES
 from topreward_ros.nodes.running.node_commands import package_directory
 
 SIZE = (1080, 1920)
@@ -30,32 +28,22 @@ _spawn = multiprocessing.get_context("spawn")
 def measure(results: Results, *, quick: bool = False) -> None:
     """Measures in one run without and with the fast camera, for each transport."""
     seconds = 3.0 if quick else 20.0
-    rclpy.init()
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            write_config(SMALL, Path(directory))
-            for transport in ("compressed", "raw"):
-                _measure(results, directory, transport, seconds)
-            with _profile(large_pictures()):
-                _measure(results, directory, "raw", seconds, ", config/dds/large_pictures.xml")
-    finally:
-        rclpy.shutdown()
-
-
-def large_pictures() -> Path:
-    """Returns the profile of Fast DDS for such pictures."""
-    return package_directory("config") / "dds" / "large_pictures.xml"
+    with _graph() as model:
+        for transport in ("compressed", "raw"):
+            _measure(results, model, transport, seconds)
+        with _large_pictures():
+            _measure(results, model, "raw", seconds, ", config/dds/large_pictures.xml")
 
 
 @contextmanager
-def _profile(file: Path) -> Iterator[None]:
-    """Lets the processes that are started meanwhile use a profile of Fast DDS."""
-    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-    os.environ.update(dict.fromkeys(names, str(file)))
+def _large_pictures() -> Iterator[None]:
+    """Lets the processes that are started meanwhile use the profile of Fast DDS for them."""
+    file = package_directory("config") / "dds" / "large_pictures.xml"
+    os.environ.update(dict.fromkeys(PROFILES, str(file)))
     try:
         yield
     finally:
-        for name in names:
+        for name in PROFILES:
             del os.environ[name]
 
 
@@ -92,13 +80,8 @@ def _watch(
     count = sent.value - first
     late = [1e3 * (one.latency - one.model_time) for one in listener.readings]
     told = (listener.received(TOPICS[0]) - arrived) / count
-    frames = sum(one.frames - before for before, one in _steps(listener.readings))
+    frames = listener.readings[-1].frames - listener.readings[0].frames + 1
     return count / took, told, share, frames / (SAMPLED * took), float(np.percentile(late, 95))
-
-
-def _steps(readings: list) -> Iterator[tuple[int, object]]:
-    for before, one in zip([None, *readings], readings, strict=False):
-        yield (before.frames if before is not None else one.frames - 1), one
 
 
 @contextmanager

@@ -45,13 +45,20 @@ SMALL = MIDSIZE | {
 def measure(results: Results, *, quick: bool = False) -> None:
     """Runs the real node in a process of its own, cameras and listener in this one."""
     seconds = 3.0 if quick else 20.0
+    with _graph() as model:
+        for transport in ("raw", "compressed"):
+            for count in (1,) if quick else (1, 2, 3):
+                _measure_cameras(results, model, transport, count, seconds)
+
+
+@contextmanager
+def _graph() -> Iterator[str]:
+    """Begins and ends ROS; yields the directory of the small model."""
     rclpy.init()
     try:
         with tempfile.TemporaryDirectory() as directory:
             write_config(SMALL, Path(directory))
-            for transport in ("raw", "compressed"):
-                for count in (1,) if quick else (1, 2, 3):
-                    _measure_cameras(results, directory, transport, count, seconds)
+            yield directory
     finally:
         rclpy.shutdown()
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 # After benchmarks.live, which keeps this graph to itself.
 import numpy as np
-import rclpy
 
-from benchmarks.live import RATE, SMALL, _Cameras, _Listener, _listener, _node
-from benchmarks.models import write_config
+from benchmarks.live import RATE, _Cameras, _graph, _Listener, _listener, _node
 from benchmarks.results import Results
 from topreward_ros.nodes.running.node_commands import node_command
 
@@ -30,19 +26,13 @@ def measure(results: Results, *, quick: bool = False) -> None:
     rounds, seconds = (1, 3.0) if quick else (4, 10.0)
     topics = ["/camera_0/image", "/camera_1/image"]
     late: dict[bool, list[float]] = {False: [], True: []}
-    rclpy.init()
-    try:
-        with tempfile.TemporaryDirectory() as directory, _listener() as listener:
-            write_config(SMALL, Path(directory))
-            with _node(directory, topics, "compressed"):
-                cameras = _Cameras(listener, topics, "compressed")
-                cameras.play(RATE, until=lambda: len(listener.readings) >= 4, limit=60.0)
-                for _ in range(rounds):
-                    late[False] += _latencies(cameras, listener, seconds)
-                    with _watched(cameras, listener, topics):
-                        late[True] += _latencies(cameras, listener, seconds)
-    finally:
-        rclpy.shutdown()
+    with _graph() as model, _listener() as listener, _node(model, topics, "compressed"):
+        cameras = _Cameras(listener, topics, "compressed")
+        cameras.play(RATE, until=lambda: len(listener.readings) >= 4, limit=60.0)
+        for _ in range(rounds):
+            late[False] += _latencies(cameras, listener, seconds)
+            with _watched(cameras, listener, topics):
+                late[True] += _latencies(cameras, listener, seconds)
     for share in (50, 95):
         alone, watched = (np.percentile(late[on], share) for on in (False, True))
         results.add(GROUP, f"frame to reading alone, p{share}", 1e3 * alone, "ms")

@@ -9,6 +9,8 @@ import sys
 import pytest
 from repository import ROOT
 
+from topreward_ros.nodes.running.demo import PROFILES
+
 PROFILE = ROOT / "config" / "dds" / "large_pictures.xml"
 PROGRAM = """
 import time
@@ -34,10 +36,9 @@ print("arrived", len(heard[0].data) if heard else 0)
 
 @pytest.mark.live
 def test_a_picture_of_six_megabytes_arrives_with_the_profile():
-    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        env={**os.environ, **dict.fromkeys(names, str(PROFILE))},
+        env={**os.environ, **dict.fromkeys(PROFILES, str(PROFILE))},
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
     assert done.stdout.split() == ["arrived", str(1080 * 5760)]
